@@ -1,0 +1,113 @@
+// From NumPy arrays to views: dtype, dimensions, strides and writability are checked here, and nothing is copied.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "fastlae/context.hpp"
+#include "fastlae/views.hpp"
+
+namespace fastlae::bindings {
+
+namespace py = pybind11;
+
+/// The context of one call: threads, our own matrix product, and Ctrl-C.
+Context make_context(int num_threads);
+
+[[noreturn]] inline void reject(const char* name, const std::string& expected, const py::array& got) {
+  throw py::type_error(std::string(name) + ": expected " + expected + ", got " + py::str(py::object(got.dtype())).cast<std::string>() +
+                       " of " + std::to_string(got.ndim()) + " dimension(s)");
+}
+
+template <class T>
+bool has_dtype(const py::array& a) {
+  return py::isinstance<py::array_t<T>>(a) && a.dtype().is(py::dtype::of<T>());
+}
+
+template <class T>
+void check_flags(const py::array& a, const char* name, bool writable) {
+  if (reinterpret_cast<std::uintptr_t>(a.data()) % alignof(T) != 0)
+    throw py::value_error(std::string(name) + ": the array is not aligned");
+  if (writable && !a.writeable()) throw py::value_error(std::string(name) + ": the array is read-only");
+}
+
+/// A vector of T; const T reads, T writes.
+template <class T>
+T* vector(const py::array& a, const char* name, std::int64_t size) {
+  using Value = std::remove_const_t<T>;
+  if (!has_dtype<Value>(a) || a.ndim() != 1) reject(name, "a vector of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  if (a.shape(0) != size)
+    throw py::value_error(std::string(name) + ": expected " + std::to_string(size) + " elements, got " +
+                          std::to_string(a.shape(0)));
+  if (size > 1 && a.strides(0) != static_cast<py::ssize_t>(sizeof(Value)))
+    throw py::value_error(std::string(name) + ": elements must be contiguous");
+  check_flags<Value>(a, name, !std::is_const_v<T>);
+  return static_cast<T*>(const_cast<void*>(a.data()));
+}
+
+/// A matrix of T with contiguous rows; const T reads, T writes.
+template <class T>
+MatrixView<T> matrix(const py::array& a, const char* name) {
+  using Value = std::remove_const_t<T>;
+  if (!has_dtype<Value>(a) || a.ndim() != 2) reject(name, "a matrix of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  constexpr auto size = static_cast<py::ssize_t>(sizeof(Value));
+  const py::ssize_t rows = a.shape(0), cols = a.shape(1), stride = a.strides(0);
+  if ((cols > 1 && a.strides(1) != size) || (rows > 1 && (stride % size != 0 || stride / size < cols)))
+    throw py::value_error(std::string(name) + ": rows must be contiguous (C order)");
+  check_flags<Value>(a, name, !std::is_const_v<T>);
+  return {static_cast<T*>(const_cast<void*>(a.data())), rows, cols, rows > 1 ? stride / size : cols};
+}
+
+template <class T>
+MatrixView<T> matrix(const py::array& a, const char* name, std::int64_t rows, std::int64_t cols) {
+  const MatrixView<T> view = matrix<T>(a, name);
+  if (view.rows != rows || view.cols != cols)
+    throw py::value_error(std::string(name) + ": expected shape (" + std::to_string(rows) + ", " +
+                          std::to_string(cols) + "), got (" + std::to_string(view.rows) + ", " +
+                          std::to_string(view.cols) + ")");
+  return view;
+}
+
+/// A CSR matrix from its three arrays (values may be None: all 1). Indices are checked: in range and ascending.
+template <class T>
+CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::object& values, std::int64_t cols,
+               const char* name) {
+  CsrView<T> view;
+  view.rows = indptr.ndim() == 1 ? indptr.shape(0) - 1 : -1;
+  if (view.rows < 0) reject(name, "row pointers of int64", indptr);
+  view.cols = cols;
+  view.indptr = vector<const std::int64_t>(indptr, name, view.rows + 1);
+  const std::int64_t nnz = view.indptr[view.rows];
+  view.indices = vector<const std::int32_t>(indices, name, nnz);
+  if (!values.is_none()) view.values = vector<const T>(values.cast<py::array>(), name, nnz);
+  bool sound = view.indptr[0] == 0;
+  for (std::int64_t u = 0; u < view.rows && sound; ++u) {
+    sound = view.indptr[u] <= view.indptr[u + 1] && view.indptr[u + 1] <= nnz;
+    std::int64_t last = -1;
+    for (std::int64_t e = view.indptr[u]; sound && e < view.indptr[u + 1]; ++e) {
+      sound = view.indices[e] > last && view.indices[e] < cols;
+      last = view.indices[e];
+    }
+  }
+  if (!sound) throw py::value_error(std::string(name) + ": row pointers or column indices are out of order or range");
+  return view;
+}
+
+/// Calls f with a value of the array's type, float or double.
+template <class F>
+auto dispatch(const py::array& a, const char* name, F&& f) {
+  if (has_dtype<float>(a)) return f(float{});
+  if (has_dtype<double>(a)) return f(double{});
+  reject(name, "float32 or float64", a);
+}
+
+// One function per file of this folder.
+void register_gram(py::module_& m);
+void register_spd_inverse(py::module_& m);
+void register_info(py::module_& m);
+
+}  // namespace fastlae::bindings

@@ -1,0 +1,40 @@
+// The compiled module: its table of contents, its errors, and what every call gets.
+#include "arrays.hpp"
+#include "fastlae/errors.hpp"
+#include "simd/gemm.hpp"
+
+namespace fastlae::bindings {
+
+Context make_context(int num_threads) {
+  if (num_threads < 1) throw py::value_error("num_threads: expected at least 1, got " + std::to_string(num_threads));
+  Context context;
+  context.num_threads = num_threads;
+  context.gemm_float = simd::native_gemm<float>();
+  context.gemm_double = simd::native_gemm<double>();
+  context.poll = [](double) {
+    py::gil_scoped_acquire gil;
+    return PyErr_CheckSignals() != 0;  // the error stays set, and Cancelled becomes that error
+  };
+  return context;
+}
+
+}  // namespace fastlae::bindings
+
+PYBIND11_MODULE(_core, m) {
+  namespace py = pybind11;
+  using namespace fastlae::bindings;
+  m.doc() = "Kernels of fastlae. Use fastlae.ops, which checks and allocates.";
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const fastlae::NotPositiveDefinite& e) {
+      const py::object type = py::module_::import("fastlae.errors").attr("NotPositiveDefiniteError");
+      py::set_error(type, type.attr("at")(e.index));
+    } catch (const fastlae::Cancelled&) {
+      if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
+    }
+  });
+  register_gram(m);
+  register_spd_inverse(m);
+  register_info(m);
+}

@@ -1,0 +1,42 @@
+// A small pool of sleeping threads, safe to fork.
+//
+// Threads that are started afresh for every region often begin on their parent's core and cost a time slice of some
+// milliseconds there; threads that sleep wake up on the core they had. Workers spin for a few microseconds after a
+// region and then sleep, so that they do not take cores from a BLAS in between.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace fastlae {
+
+class Pool {
+ public:
+  /// The pool of this process. A forked child finds a new, empty one.
+  static Pool& instance();
+
+  /// Calls task(argument, part) for part = 0 .. parts - 1 and returns when all are done. Part 0 runs on the caller.
+  /// Where the pool is busy (a nested or concurrent call), or the system gives no more threads, the caller runs what
+  /// is left one after the other: parts must not wait for parts with a higher number.
+  void run(int parts, void (*task)(void* argument, int part), void* argument);
+
+ private:
+  void grow(int workers);
+  void work(int id, std::uint64_t seen);
+
+  std::atomic<bool> busy_{false};
+  std::atomic<std::uint64_t> generation_{0};  // of the region: a new value wakes the workers
+  std::atomic<int> running_{0};               // workers that have not finished this region
+  int parts_ = 0;
+  void (*task_)(void*, int) = nullptr;
+  void* argument_ = nullptr;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace fastlae

@@ -1,0 +1,45 @@
+// Which instruction set a kernel runs on: decided once, at run time, in one place.
+//
+// A vector kernel is one body file (`<op>.inl`), written with the compiler's vector extensions. for_each_isa.inl
+// compiles it once per instruction set, each in a namespace of its own; FASTLAE_PICK then takes the one to run. No file
+// is compiled with flags that its machine may lack: the baseline is the platform's ABI (SSE2, NEON).
+#pragma once
+
+#include <cstddef>
+
+namespace fastlae::simd {
+
+enum class Isa { baseline = 0, avx2 = 1, avx512 = 2 };
+
+/// The best set that this machine has, or the lower one that the variable FASTLAE_ISA names (for tests).
+Isa active_isa();
+const char* name(Isa isa);
+
+/// A vector of `Bytes` bytes. Unaligned, and allowed to alias its elements' type.
+template <class T, std::size_t Bytes>
+struct VectorOf;
+#define FASTLAE_VECTOR(T, BYTES)                                                        \
+  template <>                                                                           \
+  struct VectorOf<T, BYTES> {                                                           \
+    typedef T type __attribute__((vector_size(BYTES), aligned(alignof(T)), may_alias)); \
+  };
+FASTLAE_VECTOR(float, 16)
+FASTLAE_VECTOR(float, 32)
+FASTLAE_VECTOR(float, 64)
+FASTLAE_VECTOR(double, 16)
+FASTLAE_VECTOR(double, 32)
+FASTLAE_VECTOR(double, 64)
+#undef FASTLAE_VECTOR
+
+}  // namespace fastlae::simd
+
+#define FASTLAE_INLINE inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define FASTLAE_PICK(function)                                                            \
+  (::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx512 ? avx512::function       \
+   : ::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx2 ? avx2::function         \
+                                                                 : baseline::function)
+#else
+#define FASTLAE_PICK(function) baseline::function
+#endif

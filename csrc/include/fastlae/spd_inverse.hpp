@@ -1,0 +1,25 @@
+// Inverse of a symmetric positive definite matrix, blocked, in place.
+#pragma once
+
+#include "fastlae/context.hpp"
+#include "fastlae/views.hpp"
+
+namespace fastlae {
+
+/// A <- A^-1 by Cholesky in three passes over tiles (mathematics: docs/design.md, "The inverse").
+///
+/// Only the lower triangle of A is read; both triangles are written. Work: n^3 fused multiply-adds; memory beside A:
+/// one tile and the product's panels per thread. The result does not depend on the number of threads.
+///
+/// \throws NotPositiveDefinite with the first row whose pivot is not positive; A is then destroyed.
+/// \throws Cancelled when the context asks for it; A is then destroyed.
+template <class T>
+void spd_inverse(MatrixView<T> a,       // (n, n) in: A, out: A^-1
+                 const Context& context);
+
+/// The largest |A[i, j] - A[j, i]| / sqrt(A[i, i] A[j, j]), or NaN if an entry is not finite.
+template <class T>
+double asymmetry(MatrixView<const T> a,  // (n, n)
+                 const Context& context);
+
+}  // namespace fastlae

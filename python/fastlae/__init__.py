@@ -1,0 +1,17 @@
+"""Linear autoencoders and other shallow recommenders for implicit feedback, on native kernels."""
+
+from __future__ import annotations
+
+from . import ops
+from .errors import MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MemoryNeededError",
+    "ModelFileError",
+    "NotFittedError",
+    "NotPositiveDefiniteError",
+    "__version__",
+    "ops",
+]

@@ -1,0 +1,48 @@
+"""How many threads a call may use: one rule, in one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def _affinity() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this platform
+        return os.cpu_count() or 1
+
+
+def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """CPUs that the control group allows, rounded up, or None if it sets no limit."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()
+        if quota == "max":
+            return None
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+        if int(quota) <= 0:
+            return None
+    return max(1, -(-int(quota) // int(period)))
+
+
+def available_threads() -> tuple[int, str]:
+    """The number of threads that `num_threads=0` stands for, and why that many."""
+    count, why = _affinity(), "the CPUs that this process may run on"
+    limit = _cgroup_cpus()
+    if limit is not None and limit < count:
+        count, why = limit, "the control group's CPU limit"
+    return count, why
+
+
+def resolve_threads(num_threads: int) -> int:
+    """Check `num_threads`; 0 becomes all that this process may use."""
+    if isinstance(num_threads, bool) or not hasattr(num_threads, "__index__"):
+        raise TypeError(f"num_threads: expected an integer, got {num_threads!r}")
+    if num_threads < 0:
+        raise ValueError(f"num_threads: expected 0 (all available) or more, got {num_threads}")
+    return int(num_threads) or available_threads()[0]

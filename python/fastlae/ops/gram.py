@@ -1,0 +1,102 @@
+"""The Gram matrix of sparse interactions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _memory
+from .._backend import core_for
+from .._sparse import as_csr
+from .._threads import resolve_threads
+
+
+def gram(
+    X: Any, *, user_weights: Any = None, dtype: Any = None, out: NDArray[Any] | None = None, num_threads: int = 0
+) -> NDArray[Any]:
+    """Gram matrix G = X^T diag(w) X as a dense array.
+
+    0/1 interactions without weights are counted in integers, so every entry is exact (up to 2**24 users in float32).
+    Everything else is summed in double precision and rounded once. The result is the same, bit for bit, for any number
+    of threads.
+
+    Parameters
+    ----------
+    X : sparse matrix, (users, items)
+        Interactions of any format and number type. Duplicates are summed, stored zeros ignored; `X` is not changed.
+    user_weights : array_like, (users,), optional
+        Non-negative weight of every user; 1 by default.
+    dtype : float32 or float64, optional
+        Of the result. By default float64 if `X` is float64, else float32; never the integer type of `X`, in which
+        counts would wrap.
+    out : ndarray, (items, items), optional
+        Written instead of a new array.
+    num_threads : int
+        0 means all that the process may use.
+
+    Returns
+    -------
+    ndarray, (items, items)
+        Both triangles.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what was got and what is expected.
+    MemoryNeededError
+        Before anything is allocated, if the result does not fit.
+
+    Notes
+    -----
+    Equivalent to ``(X.T @ diag(w) @ X).toarray()``.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1]])
+    >>> fastlae.ops.gram(X)
+    array([[1., 1., 0.],
+           [1., 2., 1.],
+           [0., 1., 1.]], dtype=float32)
+    """
+    threads = resolve_threads(num_threads)
+    csr = as_csr(X, dtype=None if dtype is None else check_float(dtype))
+    result = result_dtype(X, dtype)
+    users, items = csr.shape
+    weights = None
+    if user_weights is not None:
+        weights = np.ascontiguousarray(user_weights, dtype=np.float64)
+        if weights.shape != (users,):
+            raise ValueError(f"user_weights: expected shape ({users},), got {weights.shape}")
+        if not (np.isfinite(weights).all() and (weights >= 0).all()):
+            raise ValueError("user_weights: expected finite, non-negative numbers")
+    if out is None:
+        _memory.require(
+            items * items * result.itemsize, f"a Gram matrix of {items} items", "Fewer items need less (n squared)."
+        )
+        out = np.empty((items, items), result)
+    elif not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
+        raise TypeError("out: expected a NumPy array of float32 or float64")
+    values = None if csr.values is None else csr.values.astype(out.dtype, copy=False)
+    core_for(out).gram(csr.indptr, csr.indices, values, weights, out, threads)
+    return out
+
+
+def check_float(dtype: Any) -> np.dtype[Any]:
+    """`dtype` as a NumPy dtype, if it is float32 or float64."""
+    try:
+        result: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        result = np.dtype(object)
+    if result not in (np.float32, np.float64):
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+    return result
+
+
+def result_dtype(X: Any, dtype: Any) -> np.dtype[Any]:
+    """The dtype of a result for data `X`: as asked, else float64 for float64 data, else float32."""
+    if dtype is not None:
+        return check_float(dtype)
+    return np.dtype(np.float64 if getattr(X, "dtype", None) == np.float64 else np.float32)
