@@ -36,5 +36,9 @@ PYBIND11_MODULE(_core, m) {
   });
   register_gram(m);
   register_spd_inverse(m);
+  register_weights(m);
+  register_product(m);
+  register_score(m);
+  register_topk(m);
   register_info(m);
 }

@@ -12,3 +12,46 @@ def gram(
 ) -> None: ...
 def spd_inverse(a: Array, num_threads: int) -> None: ...
 def asymmetry(a: Array, num_threads: int) -> float: ...
+def diagonal_weights(
+    C: Array, alpha: Array, beta: Array, row_scale: Array | None, out: Array, num_threads: int
+) -> None: ...
+def miller_update(
+    H0_inv: Array, V: Array, E1: Array, E2: Array, out: Array, work: Array, num_threads: int
+) -> None: ...
+def product(a: Array, b: Array, out: Array, num_threads: int) -> None: ...
+def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, num_threads: int) -> None: ...
+def quadratic_diagonal(
+    indptr: Array, indices: Array, values: Array | None, M: Array, out: Array, num_threads: int
+) -> None: ...
+def topk(
+    scores: Array,
+    scale: Array | None,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def recommend(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    W: Array,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def recommend_sparse(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    W: tuple[Array, Array, Array],
+    n: int,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    num_threads: int,
+) -> None: ...

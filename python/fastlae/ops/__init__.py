@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from .gram import gram
+from .score import score
 from .spd_inverse import spd_inverse
+from .topk import recommend, topk
+from .weights import deql_weights, miller_update
 
-__all__ = ["gram", "spd_inverse"]
+__all__ = ["deql_weights", "gram", "miller_update", "recommend", "score", "spd_inverse", "topk"]

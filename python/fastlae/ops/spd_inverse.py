@@ -86,3 +86,8 @@ def spd_inverse(
         raise ValueError(f"a: expected a symmetric matrix; a[i, j] and a[j, i] differ by {skew:.1e} of the diagonal")
     core.spd_inverse(out, threads)
     return out
+
+
+def invert_in_place(a: NDArray[Any], num_threads: int) -> None:
+    """`spd_inverse` over `a` itself, for a matrix that is known to be finite and symmetric."""
+    core_for(a).spd_inverse(a, num_threads)

@@ -1,0 +1,90 @@
+#include "fastlae/topk.hpp"
+
+#include "arrays.hpp"
+
+namespace fastlae::bindings {
+
+namespace {
+
+/// `seen`: (indptr, indices) or None; `columns`: uint8 vector or None.
+Hidden hidden_view(const py::object& seen, const py::object& columns, std::int64_t rows, std::int64_t n) {
+  Hidden hidden;
+  if (!seen.is_none()) {
+    const auto pair = seen.cast<py::tuple>();
+    const auto view = csr<float>(pair[0].cast<py::array>(), pair[1].cast<py::array>(), py::none(), n, "hidden");
+    if (view.rows != rows) throw py::value_error("hidden: expected " + std::to_string(rows) + " rows");
+    hidden.indptr = view.indptr;
+    hidden.indices = view.indices;
+  }
+  if (!columns.is_none()) hidden.columns = vector<const std::uint8_t>(columns.cast<py::array>(), "columns", n);
+  return hidden;
+}
+
+}  // namespace
+
+void register_topk(py::module_& m) {
+  m.def(
+      "topk",
+      [](const py::array& s, const py::object& scale, const py::object& seen, const py::object& columns,
+         const py::array& items, const py::array& scores, int num_threads) {
+        const Context context = make_context(num_threads);
+        dispatch(s, "scores", [&](auto zero) {
+          using T = decltype(zero);
+          const auto from = matrix<const T>(s, "scores");
+          const T* factor =
+              scale.is_none() ? nullptr : vector<const T>(scale.cast<py::array>(), "scale", from.cols);
+          const Hidden hidden = hidden_view(seen, columns, from.rows, from.cols);
+          const auto to_items = matrix<std::int32_t>(items, "items");
+          const auto to_scores = matrix<float>(scores, "out", from.rows, to_items.cols);
+          if (to_items.rows != from.rows) throw py::value_error("items: expected a row per row of scores");
+          py::gil_scoped_release release;
+          topk<T>(from, factor, hidden, to_items, to_scores, context);
+        });
+      },
+      py::arg("scores"), py::arg("scale"), py::arg("seen"), py::arg("columns"), py::arg("items"), py::arg("out"),
+      py::arg("num_threads"), "the k best of every row");
+  m.def(
+      "recommend",
+      [](const py::array& indptr, const py::array& indices, const py::object& values, const py::array& w,
+         const py::object& seen, const py::object& columns, const py::array& items, const py::array& scores,
+         int num_threads) {
+        const Context context = make_context(num_threads);
+        dispatch(w, "W", [&](auto zero) {
+          using T = decltype(zero);
+          const auto weights = matrix<const T>(w, "W");
+          const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
+          const Hidden hidden = hidden_view(seen, columns, x.rows, weights.cols);
+          const auto to_items = matrix<std::int32_t>(items, "items");
+          const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
+          if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
+          py::gil_scoped_release release;
+          recommend<T>(x, weights, hidden, to_items, to_scores, context);
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("seen"), py::arg("columns"),
+      py::arg("items"), py::arg("out"), py::arg("num_threads"), "the k best of every row of X W");
+  m.def(
+      "recommend_sparse",
+      [](const py::array& indptr, const py::array& indices, const py::object& values, const py::tuple& w,
+         std::int64_t n, const py::object& seen, const py::object& columns, const py::array& items,
+         const py::array& scores, int num_threads) {
+        const Context context = make_context(num_threads);
+        const auto w_values = w[2].cast<py::array>();
+        dispatch(w_values, "W", [&](auto zero) {
+          using T = decltype(zero);
+          const auto weights = csr<T>(w[0].cast<py::array>(), w[1].cast<py::array>(), w_values, n, "W");
+          const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
+          const Hidden hidden = hidden_view(seen, columns, x.rows, n);
+          const auto to_items = matrix<std::int32_t>(items, "items");
+          const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
+          if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
+          py::gil_scoped_release release;
+          recommend<T>(x, weights, hidden, to_items, to_scores, context);
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("n"), py::arg("seen"),
+      py::arg("columns"), py::arg("items"), py::arg("out"), py::arg("num_threads"),
+      "the k best of every row of X W, W = (indptr, indices, values)");
+}
+
+}  // namespace fastlae::bindings

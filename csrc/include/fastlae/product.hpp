@@ -1,0 +1,16 @@
+// Dense matrix product on all threads.
+#pragma once
+
+#include "fastlae/context.hpp"
+#include "fastlae/views.hpp"
+
+namespace fastlae {
+
+/// C <- A B. The result does not depend on the number of threads.
+template <class T>
+void product(MatrixView<const T> a,  // (m, k)
+             MatrixView<const T> b,  // (k, n)
+             MatrixView<T> c,        // (m, n) out
+             const Context& context);
+
+}  // namespace fastlae

@@ -1,0 +1,46 @@
+// The k best of every row, and how they are kept.
+#pragma once
+
+#include <cstdint>
+
+#include "fastlae/context.hpp"
+#include "fastlae/views.hpp"
+
+namespace fastlae {
+
+/// What may not be recommended: per row, and for all rows. Both may be absent (null).
+struct Hidden {
+  const std::int64_t* indptr = nullptr;   // (rows + 1)
+  const std::int32_t* indices = nullptr;  // sorted within a row
+  const std::uint8_t* columns = nullptr;  // (n) non-zero: hidden from everybody
+};
+
+/// The k largest of every row of S, largest first; ties go to the smaller column. Scores of -inf and NaN never win;
+/// a slot that nothing fills holds item -1 and score -inf.
+template <class T>
+void topk(MatrixView<const T> s,           // (rows, n)
+          const T* scale,                  // (n) multiplies the columns, or null: all 1
+          const Hidden& hidden,
+          MatrixView<std::int32_t> items,  // (rows, k) out
+          MatrixView<float> scores,        // (rows, k) out
+          const Context& context);
+
+/// topk(X W) without ever holding X W. A row of X with no entries gets no items.
+template <class T>
+void recommend(const CsrView<T>& x,             // (users, m)
+               MatrixView<const T> w,           // (m, n)
+               const Hidden& hidden,
+               MatrixView<std::int32_t> items,  // (users, k) out
+               MatrixView<float> scores,        // (users, k) out
+               const Context& context);
+
+/// The same for sparse W, by rows (input items).
+template <class T>
+void recommend(const CsrView<T>& x,             // (users, m)
+               const CsrView<T>& w,             // (m, n)
+               const Hidden& hidden,
+               MatrixView<std::int32_t> items,  // (users, k) out
+               MatrixView<float> scores,        // (users, k) out
+               const Context& context);
+
+}  // namespace fastlae

@@ -1,0 +1,116 @@
+"""Model files: safetensors (no pickle, nothing is executed on loading), with a checksum, written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ..errors import ModelFileError
+from .base import Recommender
+
+FORMAT_VERSION = 1
+
+
+def save(model: Recommender, path: str | PathLike[str]) -> None:
+    """Write `model` beside `path`, then rename: a crash or a full disk leaves no half-written file under the name."""
+    path = Path(path)
+    arrays, facts = model._state()
+    params: dict[str, Any] = {}
+    for name, value in model.get_params().items():
+        if np.ndim(value):
+            arrays[f"param.{name}"] = np.asarray(value, dtype=np.float64)
+        else:
+            params[name] = value.item() if isinstance(value, np.generic) else value
+    # The library keeps addresses only, so the arrays must be contiguous, and stay alive.
+    arrays = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
+    header = json.dumps(
+        {"format": FORMAT_VERSION, "model": type(model).__name__, "params": params, "facts": facts}, sort_keys=True
+    )
+    metadata = {"fastlae": header, "sha256": _digest(header, arrays)}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(arrays, temporary, metadata=metadata)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except SafetensorError as error:
+        raise OSError(f"cannot write {path}: {error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def load(path: str | PathLike[str]) -> Any:
+    """Read a model that `save` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    Recommender
+        Of the class that was saved, fitted, equal in every number.
+
+    Raises
+    ------
+    ModelFileError
+        If the file is cut short, altered, no model of fastlae, or from a newer version.
+    FileNotFoundError
+        If there is none.
+
+    Examples
+    --------
+    >>> import os, tempfile, scipy.sparse as sp, fastlae
+    >>> model = fastlae.EASE(l2=1.0).fit(sp.csr_matrix([[1, 1, 0], [0, 1, 1]]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     model.save(os.path.join(folder, "ease.safetensors"))
+    ...     fastlae.load(os.path.join(folder, "ease.safetensors"))
+    EASE(l2=1.0)
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if "fastlae" not in metadata or "sha256" not in metadata:
+                raise ModelFileError(f"{path} is a safetensors file, but no model of fastlae")
+            header = json.loads(metadata["fastlae"])
+            if not isinstance(header, dict) or header.get("format", 0) > FORMAT_VERSION:
+                raise ModelFileError(
+                    f"{path} was written by a newer version of fastlae (file format {header.get('format')}, this one "
+                    f"reads up to {FORMAT_VERSION}): upgrade fastlae"
+                )
+            arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"{path} is cut short or no safetensors file: {error}") from error
+    if _digest(metadata["fastlae"], arrays) != metadata["sha256"]:
+        raise ModelFileError(f"{path} was altered after it was written: its checksum does not match")
+    cls = Recommender.registry.get(header["model"])
+    if cls is None:
+        raise ModelFileError(f"{path} holds a model of class {header['model']!r}, which this version does not have")
+    for name in [name for name in arrays if name.startswith("param.")]:
+        header["params"][name.removeprefix("param.")] = arrays.pop(name)
+    model = cls(**header["params"])
+    model._restore(arrays, header["facts"])
+    return model
+
+
+def _digest(header: str, arrays: dict[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name, array in arrays.items():
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        if array.size:
+            digest.update(memoryview(array.reshape(-1)).cast("B"))
+    return digest.hexdigest()

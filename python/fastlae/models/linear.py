@@ -1,0 +1,775 @@
+"""Full-rank linear autoencoders: one inverse, and a diagonal that tells them apart.
+
+Every model here has the weights ``W = diag(r) (diag(alpha) + C diag(beta))`` with ``C = (G + Lambda)^-1`` and Lambda
+diagonal. A class says what its Lambda is (`_ridge`) and what alpha and beta are (`_diagonals`); all the rest is shared.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .. import _memory, ops
+from .._sparse import Csr, as_csr
+from .._threads import resolve_threads
+from ..errors import NotPositiveDefiniteError
+from ..ops.gram import check_float
+from ..ops.topk import allocate, hidden_items, recommend_checked, slice_hidden, topk_checked
+from ..ops.weights import (
+    Diagonals,
+    check_deql,
+    check_dropout,
+    deql_diagonals,
+    deql_ridge,
+    diagonal_weights,
+)
+from .base import Recommender
+from .inverse import Inverse, ItemsInverse, UsersInverse, build_inverse, row_blocks
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Vector = NDArray[np.float64]
+_log = logging.getLogger("fastlae")
+
+_COMMON = """
+    user_power : float
+        gamma: user u weighs n_u**-gamma in the Gram matrix (n_u: number of the user's items), rescaled to mean 1 over
+        users with items. 0 weighs all users alike; 0.5 often ranks better.
+    popularity_power : float
+        delta: the score of item j is multiplied by d_j**delta (d: diagonal of the Gram matrix).
+    form : "auto", "items" or "users"
+        Invert an items x items or a users x users matrix. The results agree; the cost is the cube of one or the other.
+        "auto" takes the cheaper one that fits in memory.
+    dtype : "float32" or "float64"
+    num_threads : int
+        0 means all that the process may use.
+    device : None or "cpu"
+"""
+
+_ATTRIBUTES = """
+    Attributes
+    ----------
+    weights_ : ndarray, (items, items)
+        W[i, j] carries input item i to target item j; scores are X W. With the users form it is computed at the first
+        access. A CSR matrix after `sparsify`.
+    form_ : "items", "users" or "sparse"
+        What the model holds.
+    item_counts_ : ndarray of float64, (items,)
+        d, the diagonal of the Gram matrix. An item that nobody touched has 0 here, weights 0, score 0, and is never
+        recommended.
+"""
+
+
+def user_weights(X: Csr, power: float) -> Vector | None:
+    """n_u**-power, rescaled to mean 1 over users with items, 0 for the others; None for power 0."""
+    if power == 0:
+        return None
+    counts = np.diff(X.indptr).astype(np.float64)
+    active = counts > 0
+    weights = np.zeros_like(counts)
+    weights[active] = counts[active] ** -power
+    total = weights.sum()
+    return weights * (active.sum() / total) if total > 0 else weights
+
+
+def gram_diagonal(X: Csr, weights: Vector | None) -> Vector:
+    """d, the diagonal of X^T diag(weights) X."""
+    entry = np.ones(X.nnz) if X.values is None else X.values.astype(np.float64) ** 2
+    if weights is not None:
+        entry *= np.repeat(weights, np.diff(X.indptr))
+    return np.bincount(X.indices, weights=entry, minlength=X.shape[1])
+
+
+def invertible_ridge(ridge: Vector, d: Vector) -> Vector:
+    """Lambda, with something positive where nobody touched the item: its weights are zero whatever that is."""
+    return np.where((d == 0) & (ridge <= 0), 1.0, ridge)
+
+
+class LinearAutoencoder(Recommender):
+    """What the full-rank linear autoencoders share; use one of the subclasses."""
+
+    l2: Any
+    user_power: float
+    popularity_power: float
+    form: str
+    dtype: Any
+    num_threads: int
+    device: str | None
+
+    def _set_common(
+        self, user_power: float, popularity_power: float, form: str, dtype: Any, num_threads: int, device: str | None
+    ) -> None:
+        self.user_power = user_power
+        self.popularity_power = popularity_power
+        self.form = form
+        self.dtype = dtype
+        self.num_threads = num_threads
+        self.device = device
+
+    # What a subclass defines.
+
+    def _check(self, n: int) -> None:
+        """Refuse hyperparameters that make no sense for n items."""
+        l2 = np.asarray(self.l2, dtype=np.float64)
+        if l2.ndim > 1 or (l2.ndim == 1 and l2.shape != (n,)):
+            raise ValueError(f"l2: expected a number, or one per item ({n}), got shape {l2.shape}")
+        if not (np.isfinite(l2).all() and (l2 >= 0).all()):
+            raise ValueError(f"l2: expected finite numbers, at least 0, got {self.l2!r}")
+        dropout = getattr(self, "dropout", 0.0)
+        p = check_dropout(dropout)
+        if p.ndim == 1 and p.shape != (n,):
+            raise ValueError(f"dropout: expected a number, or one per item ({n}), got shape {p.shape}")
+        for name in ("user_power", "popularity_power"):
+            value = getattr(self, name)
+            if np.ndim(value) or not np.isfinite(value):
+                raise ValueError(f"{name}: expected a finite number, got {value!r}")
+        if self.form not in ("auto", "items", "users"):
+            raise ValueError(f"form: expected 'auto', 'items' or 'users', got {self.form!r}")
+        if self.device not in (None, "cpu"):
+            raise ValueError(f"device: this build of fastlae has kernels for the CPU only, got {self.device!r}")
+
+    def _ridge(self, d: Vector) -> Vector:
+        """Lambda, given d = diag(G)."""
+        l2 = np.asarray(self.l2, dtype=np.float64)
+        p = np.asarray(getattr(self, "dropout", 0.0), dtype=np.float64)
+        return p / (1.0 - p) * d + l2
+
+    def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        """alpha, beta and r, given c = diag(C)."""
+        raise NotImplementedError
+
+    # What is shared.
+
+    def final_diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        """alpha, beta and r with the popularity scaling in them, and zero weights for items that nobody touched."""
+        touched = d > 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            alpha, beta, row_scale = self._diagonals(c, d, ridge)
+            column = np.where(touched, d**self.popularity_power, 0.0)
+            alpha, beta = np.where(touched, alpha * column, 0.0), np.where(touched, beta * column, 0.0)
+        if not (np.isfinite(alpha).all() and np.isfinite(beta).all()):
+            raise FloatingPointError(f"{self!r}: the weights are not finite; check the hyperparameters")
+        return Diagonals(alpha, beta, row_scale)
+
+    def fit(self, X: Any) -> Self:
+        """Learn the weights from interactions.
+
+        Parameters
+        ----------
+        X : sparse matrix, (users, items)
+            Finite, non-negative values of any number type and format. Duplicates are summed; `X` is not changed.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotPositiveDefiniteError
+            If G + Lambda is singular (l2 = 0 and dropout = 0), naming the item.
+        MemoryNeededError
+            Before anything is computed, if the fit does not fit in memory.
+        ValueError, TypeError
+            Naming the argument, what was got and what is expected.
+        """
+        dtype = check_float(self.dtype)
+        threads = resolve_threads(self.num_threads)
+        csr = as_csr(X, dtype=dtype, nonnegative=True)
+        self._check(csr.shape[1])
+        weights = user_weights(csr, self.user_power)
+        d = gram_diagonal(csr, weights)
+        ridge = invertible_ridge(self._ridge(d), d)
+        inverse = build_inverse(csr, weights, ridge, form=self.form, dtype=dtype, num_threads=threads)
+        c = inverse.diagonal()
+        check_condition(c, d + ridge, dtype)
+        diagonals = self.final_diagonals(c, d, ridge)
+        self._forget()
+        self.item_counts_ = d
+        self.form_ = inverse.form
+        if isinstance(inverse, ItemsInverse):
+            self._weights: Any = diagonal_weights(inverse.matrix, diagonals, out=inverse.matrix, num_threads=threads)
+        else:
+            self._dual = inverse
+            self._diagonal_vectors = diagonals
+        _log.info("%r: fitted %d users x %d items by the %s form", self, *csr.shape, self.form_)
+        return self
+
+    def _forget(self) -> None:
+        for name in ("_weights", "_dual", "_diagonal_vectors", "item_counts_", "form_"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def n_items_(self) -> int:
+        """Number of items."""
+        self._check_fitted("item_counts_")
+        return len(self.item_counts_)
+
+    @property
+    def weights_(self) -> Any:
+        """W as a whole."""
+        self._check_fitted("item_counts_")
+        if not hasattr(self, "_weights"):
+            n, dtype = self.n_items_, self._dual.matrix.dtype
+            _memory.require(
+                n * n * dtype.itemsize,
+                f"the weights of {n} items",
+                "weights_block(j0, j1) gives some columns, sparsify(top_k=...) the largest.",
+            )
+            W = np.empty((n, n), dtype)
+            for begin, end in row_blocks(n, n, dtype.itemsize):
+                W[:, begin:end] = self.weights_block(begin, end)
+            self._weights = W
+        return self._weights
+
+    def weights_block(self, j0: int, j1: int) -> Any:
+        """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest."""
+        n = self.n_items_
+        if not 0 <= j0 <= j1 <= n:
+            raise ValueError(f"j0, j1: expected 0 <= j0 <= j1 <= {n}, got {j0}, {j1}")
+        if hasattr(self, "_weights"):
+            block = self._weights[:, j0:j1]
+            return block.toarray() if sp.issparse(block) else block
+        alpha, beta, row_scale = self._diagonal_vectors
+        rows = self._dual.product(_unit_rows(np.arange(j0, j1), n))  # C is symmetric
+        block = rows.T.astype(np.float64) * beta[j0:j1]
+        block[np.arange(j0, j1), np.arange(j1 - j0)] += alpha[j0:j1]
+        if row_scale is not None:
+            block *= row_scale[:, None]
+        return block.astype(rows.dtype)
+
+    def _csr(self, X: Any) -> Csr:
+        self._check_fitted("item_counts_")
+        return as_csr(X, dtype=check_float(self.dtype), cols=self.n_items_, nonnegative=True)
+
+    def _dual_scores(self, X: Csr) -> NDArray[Any]:
+        """X W by the users form, for a block of rows."""
+        alpha, beta, row_scale = self._diagonal_vectors
+        dtype = self._dual.matrix.dtype
+        if row_scale is not None:
+            X = X._replace(values=(X.dense_values(np.float64) * row_scale[X.indices]).astype(dtype))
+        scores = self._dual.product(X)
+        scores *= beta.astype(dtype)
+        rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
+        scores[rows, X.indices] += (X.dense_values(np.float64) * alpha[X.indices]).astype(dtype)
+        return scores
+
+    def score(self, X: Any) -> NDArray[Any]:
+        """Scores X W of all items, unmasked.
+
+        Parameters
+        ----------
+        X : sparse matrix, (users, items)
+            Any users, also such as were never seen in training.
+
+        Returns
+        -------
+        ndarray, (users, items)
+        """
+        csr = self._csr(X)
+        dtype = check_float(self.dtype)
+        if self.form_ == "items":
+            return ops.score(csr, self._weights, num_threads=self.num_threads)
+        _memory.require(csr.shape[0] * csr.shape[1] * dtype.itemsize, "the scores", "Score fewer users at a time.")
+        if self.form_ == "sparse":
+            return np.asarray((csr.scipy(dtype) @ self._weights).toarray())
+        out = np.empty(csr.shape, dtype)
+        for begin, end in row_blocks(*csr.shape, dtype.itemsize):
+            out[begin:end] = self._dual_scores(csr.rows(begin, end))
+        return out
+
+    def recommend(
+        self, X: Any, k: int, exclude_seen: bool = True, items: Any = None, forbid: Any = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best k items for every user.
+
+        Parameters
+        ----------
+        X : sparse matrix, (users, items)
+            Interactions of the users, who need not be those of the training.
+        k : int
+            At least 1.
+        exclude_seen : bool
+            Do not recommend what the user has.
+        items : array_like of int, optional
+            Only these items may be recommended.
+        forbid : array_like of int, or sparse matrix, (users, items), optional
+            Items that may not be recommended: to anybody, or per user.
+
+        Returns
+        -------
+        items : ndarray of int32, (users, k)
+            Best first, ties to the smaller item. Empty slots (fewer candidates than k, or a user without any
+            interaction) hold -1.
+        scores : ndarray of float32, (users, k)
+            -inf in empty slots.
+        """
+        csr = self._csr(X)
+        threads = resolve_threads(self.num_threads)
+        n = self.n_items_
+        seen, columns = hidden_items(
+            csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid, never=self.item_counts_ == 0
+        )
+        if self.form_ != "users":
+            return recommend_checked(csr, self._weights, k, seen, columns, threads)
+        best_items, best = allocate(csr.shape[0], k)
+        for begin, end in row_blocks(*csr.shape, self._dual.matrix.itemsize):
+            scores = self._dual_scores(csr.rows(begin, end))
+            best_items[begin:end], best[begin:end] = topk_checked(
+                scores, k, None, slice_hidden(seen, begin, end), columns, threads
+            )
+        nothing = np.diff(csr.indptr) == 0
+        best_items[nothing], best[nothing] = -1, -np.inf
+        return best_items, best
+
+    def similar_items(self, ids: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """For every item, the k others that it recommends most: the largest entries of its row of W.
+
+        Parameters
+        ----------
+        ids : array_like of int, (items asked for,)
+        k : int
+
+        Returns
+        -------
+        items : ndarray of int32, (items asked for, k)
+        weights : ndarray of float32, (items asked for, k)
+        """
+        n = self.n_items_
+        rows = np.atleast_1d(np.asarray(ids))
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise TypeError(f"ids: expected item positions (integers), got {rows.dtype}")
+        if rows.size and (rows.min() < 0 or rows.max() >= n):
+            raise ValueError(f"ids: expected positions in 0 .. {n - 1}, got {rows.min()} .. {rows.max()}")
+        return self.recommend(_unit_rows(rows, n), k)
+
+    def explain(self, x: Any, item: int, k: int = 10) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Which of a user's items speak for `item`: the contributions x_i W[i, item], largest first.
+
+        Parameters
+        ----------
+        x : sparse matrix, (1, items)
+        item : int
+        k : int
+            At most so many contributions.
+
+        Returns
+        -------
+        items : ndarray of int32, (up to k,)
+        contributions : ndarray of float64, (up to k,)
+            Over all of the user's items they add up to the score of `item`.
+        """
+        csr = self._csr(x)
+        n = self.n_items_
+        if csr.shape[0] != 1:
+            raise ValueError(f"x: expected one row (one user), got {csr.shape[0]}")
+        if not 0 <= item < n:
+            raise ValueError(f"item: expected a position in 0 .. {n - 1}, got {item}")
+        column = np.asarray(self.weights_block(item, item + 1))[:, 0].astype(np.float64)
+        parts = csr.dense_values(np.float64) * column[csr.indices]
+        order = np.lexsort((csr.indices, -parts))[:k]
+        return csr.indices[order], parts[order]
+
+    def sparsify(self, *, top_k: int | None = None, threshold: float | None = None) -> Self:
+        """A fitted copy that keeps only the largest weights, as a CSR matrix.
+
+        Parameters
+        ----------
+        top_k : int, optional
+            Keep the k weights of largest magnitude of every column.
+        threshold : float, optional
+            Keep the weights of at least this magnitude.
+
+        Returns
+        -------
+        LinearAutoencoder
+            Of the same class; its `weights_` is a scipy CSR matrix, its `form_` "sparse".
+        """
+        n = self.n_items_
+        if (top_k is None) == (threshold is None):
+            raise ValueError("sparsify: give either top_k or threshold")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k: expected at least 1, got {top_k}")
+        if threshold is not None and not threshold >= 0:
+            raise ValueError(f"threshold: expected at least 0, got {threshold}")
+        blocks = []
+        for begin, end in row_blocks(n, n, 8):
+            block = np.array(self.weights_block(begin, end))
+            size = np.abs(block)
+            if top_k is None:
+                block[size < threshold] = 0
+            elif top_k < n:
+                drop = np.argpartition(-size, top_k - 1, axis=0)[top_k:]
+                np.put_along_axis(block, drop, 0, axis=0)
+            blocks.append(sp.csc_matrix(block))
+        kept = type(self)(**self.get_params())
+        kept.item_counts_ = self.item_counts_
+        kept.form_ = "sparse"
+        kept._weights = sp.csr_matrix(sp.hstack(blocks, format="csr")) if blocks else sp.csr_matrix((n, n))
+        return kept
+
+    def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        self._check_fitted("item_counts_")
+        arrays: dict[str, Any] = {"item_counts": self.item_counts_}
+        if self.form_ == "items":
+            arrays["weights"] = self._weights
+        elif self.form_ == "sparse":
+            W = self._weights
+            arrays |= {"indptr": W.indptr.astype(np.int64), "indices": W.indices.astype(np.int32), "values": W.data}
+        else:
+            alpha, beta, row_scale = self._diagonal_vectors
+            dual = self._dual
+            arrays |= {"inverse": dual.matrix, "ridge": dual.ridge, "alpha": alpha, "beta": beta}
+            arrays |= {"indptr": dual.X.indptr, "indices": dual.X.indices}
+            optional = {"row_scale": row_scale, "values": dual.X.values, "roots": dual.roots}
+            arrays |= {name: array for name, array in optional.items() if array is not None}
+        return arrays, {"form": self.form_}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
+        self.item_counts_, self.form_ = arrays["item_counts"], facts["form"]
+        n = len(self.item_counts_)
+        if self.form_ == "items":
+            self._weights = arrays["weights"]
+        elif self.form_ == "sparse":
+            self._weights = sp.csr_matrix((arrays["values"], arrays["indices"], arrays["indptr"]), shape=(n, n))
+        else:
+            X = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), (len(arrays["indptr"]) - 1, n))
+            threads = resolve_threads(self.num_threads)
+            self._dual = UsersInverse.restore(arrays["inverse"], X, arrays["ridge"], arrays.get("roots"), threads)
+            self._diagonal_vectors = Diagonals(arrays["alpha"], arrays["beta"], arrays.get("row_scale"))
+
+
+def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:
+    """Refuse an inverse that is numerically none. c_i (G + Lambda)_ii >= 1 is by how much rounding in item i grows."""
+    with np.errstate(invalid="ignore"):
+        growth = c * diagonal
+        bad = ~(growth < 0.1 / np.finfo(dtype).eps) | ~(c > 0)
+    if bad.any():
+        raise NotPositiveDefiniteError.at(int(np.argmax(bad)))
+
+
+def _unit_rows(positions: NDArray[Any], n: int) -> Csr:
+    """Rows of the identity."""
+    count = len(positions)
+    return Csr(np.arange(count + 1, dtype=np.int64), positions.astype(np.int32), None, (count, n))
+
+
+class LAE(LinearAutoencoder):
+    __doc__ = f"""Linear autoencoder with an L2 penalty and a free diagonal: W = I - C Lambda.
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.LAE(l2=1.0).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+    def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        return Diagonals(np.ones_like(c), -ridge)
+
+
+class EASE(LinearAutoencoder):
+    __doc__ = f"""EASE (Steck 2019): linear autoencoder with an L2 penalty and a zero diagonal, W = I - C diag(1/c).
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.EASE(l2=1.0).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+    def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        return Diagonals(np.ones_like(c), -1.0 / c)
+
+
+class DLAE(LAE):
+    __doc__ = f"""DLAE (Steck 2020): linear denoising autoencoder, LAE with Lambda = p/q d + l2 (q = 1 - p).
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    dropout : float or array_like, (items,)
+        p, the probability that an input entry is dropped; one for all items, or one each.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.DLAE(l2=1.0).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        dropout: Any = 0.5,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self.dropout = dropout
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+
+
+
+class EDLAE(EASE):
+    __doc__ = f"""EDLAE (Steck 2020): DLAE with a zero diagonal, so that no item explains itself; Lambda = p/q d + l2.
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    dropout : float or array_like, (items,)
+        p, the probability that an input entry is dropped; one for all items, or one each.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.EDLAE(l2=1.0).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        dropout: Any = 0.5,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self.dropout = dropout
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+
+
+
+class RLAE(LinearAutoencoder):
+    __doc__ = f"""RLAE (Moon et al. 2023): LAE whose diagonal may not exceed xi; between EASE (xi = 0) and LAE (xi = 1).
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    xi : float
+        The largest value that a weight on the diagonal may have.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.RLAE(l2=1.0, xi=0.1).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        xi: float = 0.0,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self.xi = xi
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+    def _check(self, n: int) -> None:
+        super()._check(n)
+        if np.ndim(self.xi) or not np.isfinite(self.xi):
+            raise ValueError(f"xi: expected a finite number, got {self.xi!r}")
+
+    def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        multiplier = np.maximum(0.0, (1.0 - self.xi) / c - ridge)
+        return Diagonals(np.ones_like(c), -(ridge + multiplier))
+
+
+class RDLAE(RLAE):
+    __doc__ = f"""RDLAE (Moon et al. 2023): DLAE whose diagonal may not exceed xi.
+
+    Parameters
+    ----------
+    l2 : float or array_like, (items,)
+        lambda, the strength of the L2 penalty; one for all items, or one each.
+    dropout : float or array_like, (items,)
+        p, the probability that an input entry is dropped; one for all items, or one each.
+    xi : float
+        The largest value that a weight on the diagonal may have.
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.RDLAE(l2=1.0, xi=0.1).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: Any = 100.0,
+        dropout: Any = 0.5,
+        xi: float = 0.0,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self.dropout = dropout
+        self.xi = xi
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+
+
+
+class DEQL(LinearAutoencoder):
+    __doc__ = f"""DEQL: linear autoencoder under the decoupled expected quadratic loss.
+
+    Minimises E ||A * (X - (Delta * X) W)||^2 + l2 ||W||^2 over dropout masks Delta, where A weighs an entry a if it was
+    dropped and b if it was kept (DEQL paper, (5) and (14)); with `zero_diagonal` subject to diag W = 0 (15). Solved in
+    closed form: one inverse, then a 2 x 2 system per item. a = b is DLAE, b = 0 is EDLAE, both up to the factor
+    1/(1 - p).
+
+    Parameters
+    ----------
+    l2 : float
+        lambda; the inverse sees lambda/g, g = q^2 (p a^2 + q b^2). Must be 0 with a dropout per item.
+    dropout : float or array_like, (items,)
+        p, the probability that an input entry is dropped; one for all items, or one each.
+    a, b : float
+        Weights of dropped and of kept entries; the loss has their squares. Only b/a matters at l2 = 0. With b = 0 and
+        l2 = 0 the diagonal is free, and zero is taken (Theorem 3.4).
+    zero_diagonal : bool
+    {_COMMON.strip()}
+
+    {_ATTRIBUTES.strip()}
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 1]])
+    >>> fastlae.DEQL(l2=1.0).fit(X).recommend(X[:2], k=1)[0]
+    array([[2],
+           [0]], dtype=int32)
+    """
+
+    def __init__(
+        self,
+        *,
+        l2: float = 100.0,
+        dropout: Any = 0.5,
+        a: float = 1.0,
+        b: float = 0.25,
+        zero_diagonal: bool = False,
+        user_power: float = 0.0,
+        popularity_power: float = 0.0,
+        form: str = "auto",
+        dtype: Any = "float32",
+        num_threads: int = 0,
+        device: str | None = None,
+    ) -> None:
+        self.l2 = l2
+        self.dropout = dropout
+        self.a = a
+        self.b = b
+        self.zero_diagonal = zero_diagonal
+        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+
+    def _check(self, n: int) -> None:
+        check_deql(l2=self.l2, dropout=self.dropout, a=self.a, b=self.b)
+        super()._check(n)
+
+    def _ridge(self, d: Vector) -> Vector:
+        return deql_ridge(d, l2=self.l2, dropout=self.dropout, a=self.a, b=self.b)
+
+    def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
+        return deql_diagonals(
+            c, d, ridge, l2=self.l2, dropout=self.dropout, a=self.a, b=self.b, zero_diagonal=self.zero_diagonal
+        )

@@ -1,0 +1,70 @@
+"""Scores of sparse rows, dense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _memory
+from .._backend import core_for
+from .._sparse import Csr, as_csr
+from .._threads import resolve_threads
+
+
+def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threads: int = 0) -> NDArray[Any]:
+    """Scores S = X W of every target item, for every row of X.
+
+    Parameters
+    ----------
+    X : sparse matrix, (users, m)
+    W : ndarray, (m, n)
+        float32 or float64, rows contiguous.
+    out : ndarray, (users, n), optional
+        Of the dtype of `W`; written instead of a new array.
+    num_threads : int
+        0 means all that the process may use. The result is the same, bit for bit, for any number.
+
+    Returns
+    -------
+    ndarray, (users, n)
+        Of the dtype of `W`.
+
+    Notes
+    -----
+    Equivalent to ``X @ W``. `recommend` gives the best k of every row without holding the scores.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp, fastlae
+    >>> fastlae.ops.score(sp.csr_matrix([[1, 0, 1]]), np.eye(3, dtype=np.float32))
+    array([[1., 0., 1.]], dtype=float32)
+    """
+    threads = resolve_threads(num_threads)
+    if not isinstance(W, np.ndarray) or W.ndim != 2 or W.dtype not in (np.float32, np.float64):
+        raise TypeError("W: expected a two-dimensional NumPy array of float32 or float64")
+    csr = as_csr(X, dtype=W.dtype, cols=W.shape[0])
+    if out is None:
+        shape = (csr.shape[0], W.shape[1])
+        _memory.require(
+            shape[0] * shape[1] * W.itemsize, f"scores of shape {shape}", "Score fewer users at a time, or recommend()."
+        )
+        out = np.empty(shape, W.dtype)
+    core_for(W, out).score(*csr[:3], W, out, threads)
+    return out
+
+
+def product(a: NDArray[Any], b: NDArray[Any], num_threads: int) -> NDArray[Any]:
+    """Dense a b on all threads, the same for any number of them."""
+    out = np.empty((a.shape[0], b.shape[1]), a.dtype)
+    core_for(a, b).product(a, b, out, num_threads)
+    return out
+
+
+def quadratic_diagonal(X: Csr, M: NDArray[Any], num_threads: int) -> NDArray[np.float64]:
+    """Diagonal of X M X^T for symmetric M."""
+    out = np.empty(X.shape[0], np.float64)
+    values = None if X.values is None else X.values.astype(M.dtype, copy=False)
+    core_for(M).quadratic_diagonal(X.indptr, X.indices, values, M, out, num_threads)
+    return out

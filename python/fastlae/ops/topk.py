@@ -1,0 +1,202 @@
+"""The k best items of every user, from scores or straight from interactions and weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .. import _memory
+from .._backend import core_for
+from .._sparse import Csr, as_csr
+from .._threads import resolve_threads
+
+Pair = tuple[NDArray[np.int32], NDArray[np.float32]]
+
+
+def topk(
+    scores: NDArray[Any], *, k: int, scale: Any = None, hidden: Any = None, columns: Any = None, num_threads: int = 0
+) -> Pair:
+    """The k largest scores of every row, largest first; ties go to the smaller column.
+
+    Parameters
+    ----------
+    scores : ndarray, (rows, n)
+        float32 or float64, rows contiguous; not changed. NaN and -inf never win.
+    k : int
+        At least 1. Slots that nothing fills (k larger than the candidates) hold item -1 and score -inf.
+    scale : array_like, (n,), optional
+        Multiplies the columns.
+    hidden : sparse matrix, (rows, n), optional
+        Stored entries are never taken.
+    columns : array_like of bool, (n,), optional
+        True: hidden in every row.
+    num_threads : int
+        0 means all that the process may use. The result is the same for any number.
+
+    Returns
+    -------
+    items : ndarray of int32, (rows, k)
+    scores : ndarray of float32, (rows, k)
+
+    Examples
+    --------
+    >>> import numpy as np, fastlae
+    >>> fastlae.ops.topk(np.array([[1.0, 3.0, 3.0]]), k=2)
+    (array([[1, 2]], dtype=int32), array([[3., 3.]], dtype=float32))
+    """
+    threads = resolve_threads(num_threads)
+    if not isinstance(scores, np.ndarray) or scores.ndim != 2 or scores.dtype not in (np.float32, np.float64):
+        raise TypeError("scores: expected a two-dimensional NumPy array of float32 or float64")
+    rows, n = scores.shape
+    if scale is not None:
+        scale = _vector(scale, "scale", n, scores.dtype)
+    if columns is not None:
+        columns = _vector(columns, "columns", n, np.uint8)
+    seen = None
+    if hidden is not None:
+        csr = as_csr(hidden, "hidden", cols=n)
+        if csr.shape[0] != rows:
+            raise ValueError(f"hidden: expected {rows} rows, got {csr.shape[0]}")
+        seen = csr[:2]
+    return topk_checked(scores, k, scale, seen, columns, threads)
+
+
+def topk_checked(scores: NDArray[Any], k: int, scale: Any, seen: Any, columns: Any, num_threads: int) -> Pair:
+    """`topk` after its checks; `seen` and `columns` as `hidden_items` gives them."""
+    items, best = allocate(len(scores), k)
+    core_for(scores).topk(scores, scale, seen, columns, items, best, num_threads)
+    return items, best
+
+
+def slice_hidden(seen: tuple[Any, Any] | None, begin: int, end: int) -> tuple[Any, Any] | None:
+    """Rows begin to end of hidden entries (indptr, indices)."""
+    if seen is None:
+        return None
+    indptr, indices = seen
+    return indptr[begin : end + 1] - indptr[begin], indices[indptr[begin] : indptr[end]]
+
+
+def recommend(
+    X: Any,
+    W: Any,
+    *,
+    k: int,
+    exclude_seen: bool = True,
+    items: Any = None,
+    forbid: Any = None,
+    num_threads: int = 0,
+) -> Pair:
+    """The k best items of every user by the scores X W, which are never held as a whole.
+
+    Parameters
+    ----------
+    X : sparse matrix, (users, m)
+        Interactions of the users to recommend to. A user without any gets no items.
+    W : ndarray or sparse matrix, (m, n)
+        Weights, float32 or float64; W[i, j] carries input item i to target item j.
+    k : int
+        At least 1. Slots that nothing fills hold item -1 and score -inf.
+    exclude_seen : bool
+        Do not recommend what the user has (needs m = n).
+    items : array_like of int, optional
+        Only these items may be recommended.
+    forbid : array_like of int, or sparse matrix, (users, n), optional
+        Items that may not be recommended: to anybody, or per user (stored entries).
+    num_threads : int
+        0 means all that the process may use. The result is the same for any number.
+
+    Returns
+    -------
+    items : ndarray of int32, (users, k)
+        Best first; ties go to the smaller item.
+    scores : ndarray of float32, (users, k)
+
+    Notes
+    -----
+    Equivalent to ``np.argsort(-(X @ W), kind="stable")[:, :k]`` with seen items set to -inf.
+
+    Examples
+    --------
+    >>> import numpy as np, scipy.sparse as sp, fastlae
+    >>> W = np.array([[0.0, 1.0, 0.5], [1.0, 0.0, 0.1], [0.5, 0.1, 0.0]], dtype=np.float32)
+    >>> fastlae.ops.recommend(sp.csr_matrix([[1, 0, 0]]), W, k=3)
+    (array([[ 1,  2, -1]], dtype=int32), array([[ 1. ,  0.5, -inf]], dtype=float32))
+    """
+    threads = resolve_threads(num_threads)
+    if not sp.issparse(W) and not isinstance(W, np.ndarray):
+        raise TypeError(f"W: expected a NumPy array or a scipy sparse matrix, got {type(W).__name__}")
+    if W.ndim != 2 or W.dtype not in (np.float32, np.float64):
+        raise TypeError(f"W: expected a matrix of float32 or float64, got {W.dtype} with {W.ndim} dimension(s)")
+    csr = as_csr(X, dtype=W.dtype, cols=W.shape[0])
+    n = W.shape[1]
+    if exclude_seen and W.shape[0] != n:
+        raise ValueError(f"exclude_seen: needs as many input as target items, got W of shape {W.shape}")
+    seen, columns = hidden_items(csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid)
+    return recommend_checked(csr, W, k, seen, columns, threads)
+
+
+def recommend_checked(X: Csr, W: Any, k: int, seen: Any, columns: Any, num_threads: int) -> Pair:
+    """`recommend` after its checks; `seen` and `columns` as `hidden_items` gives them."""
+    items, best = allocate(X.shape[0], k)
+    if sp.issparse(W):
+        weights = as_csr(W, "W")
+        triple = (weights.indptr, weights.indices, weights.dense_values(W.dtype))
+        core_for(best).recommend_sparse(*X[:3], triple, W.shape[1], seen, columns, items, best, num_threads)
+    else:
+        core_for(W).recommend(*X[:3], W, seen, columns, items, best, num_threads)
+    return items, best
+
+
+def hidden_items(
+    X: Csr, n: int, *, exclude_seen: bool, items: Any, forbid: Any, never: NDArray[np.bool_] | None = None
+) -> tuple[tuple[Any, Any] | None, NDArray[np.uint8] | None]:
+    """What may not be recommended, as the kernels take it: rows (indptr, indices) or None, and columns or None."""
+    columns = np.zeros(n, np.uint8) if never is None else never.astype(np.uint8)
+    if items is not None:
+        allowed = np.zeros(n, np.uint8)
+        allowed[_positions(items, "items", n)] = 1
+        columns |= 1 - allowed
+    per_user = None
+    if sp.issparse(forbid) or isinstance(forbid, Csr):
+        per_user = as_csr(forbid, "forbid", cols=n)
+        if per_user.shape[0] != X.shape[0]:
+            raise ValueError(f"forbid: expected {X.shape[0]} rows (users), got {per_user.shape[0]}")
+    elif forbid is not None:
+        columns[_positions(forbid, "forbid", n)] = 1
+    if exclude_seen and per_user is not None:
+        union = abs(X.scipy()) + abs(per_user.scipy())
+        per_user = as_csr(union, "forbid")
+    elif exclude_seen:
+        per_user = X
+    return (None if per_user is None else per_user[:2]), (columns if columns.any() else None)
+
+
+def allocate(rows: int, k: int) -> Pair:
+    """Arrays for the k best of `rows` rows."""
+    if isinstance(k, bool) or not hasattr(k, "__index__"):
+        raise TypeError(f"k: expected an integer, got {k!r}")
+    if k < 1:
+        raise ValueError(f"k: expected at least 1, got {k}")
+    _memory.require(rows * int(k) * 8, f"{k} items for each of {rows} users", "A smaller k needs less.")
+    return np.empty((rows, int(k)), np.int32), np.empty((rows, int(k)), np.float32)
+
+
+def _positions(values: Any, name: str, n: int) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    if array.dtype.kind not in "iu" or array.ndim != 1:
+        raise TypeError(f"{name}: expected a vector of item positions (integers), got {array.dtype}")
+    if array.min() < 0 or array.max() >= n:
+        raise ValueError(f"{name}: expected positions in 0 .. {n - 1}, got {array.min()} .. {array.max()}")
+    return array.astype(np.int64)
+
+
+def _vector(values: Any, name: str, n: int, dtype: Any) -> NDArray[Any]:
+    array = np.ascontiguousarray(values, dtype=dtype)
+    if array.shape != (n,):
+        raise ValueError(f"{name}: expected shape ({n},), got {array.shape}")
+    return array
