@@ -17,3 +17,8 @@ def core_for(*arrays: Any) -> Any:
                 "build of fastlae has no kernels: copy it to the host first"
             )
     return _core
+
+
+def instruction_set() -> str:
+    """The instruction set that the CPU kernels use."""
+    return str(_core.isa())

@@ -44,9 +44,20 @@ class ItemsInverse:
 
     form: Form = "items"
 
-    def __init__(self, X: Csr, user_weights: Vector | None, ridge: Vector, dtype: Any, num_threads: int) -> None:
+    def __init__(
+        self,
+        X: Csr,
+        user_weights: Vector | None,
+        ridge: Vector,
+        dtype: Any,
+        num_threads: int,
+        gram: NDArray[Any] | None = None,
+    ) -> None:
         self.num_threads = num_threads
-        self.matrix = ops.gram(X, user_weights=user_weights, dtype=dtype, num_threads=num_threads)
+        if gram is None:
+            self.matrix = ops.gram(X, user_weights=user_weights, dtype=dtype, num_threads=num_threads)
+        else:
+            self.matrix = gram.copy()
         self.matrix.reshape(-1)[:: len(ridge) + 1] += ridge.astype(dtype)
         invert_in_place(self.matrix, num_threads)
 
@@ -129,7 +140,7 @@ class UsersInverse:
                 scores *= _inverse_or_zero(self.roots[users]).astype(out.dtype)
             out[trained] = scores.T
         if new.size:
-            out[new] = self._new_rows(X if new.size == X.shape[0] else _take(X, new))
+            out[new] = self._new_rows(X if new.size == X.shape[0] else take_rows(X, new))
         return out
 
     def _new_rows(self, X: Csr) -> NDArray[Any]:
@@ -173,14 +184,14 @@ class UsersInverse:
         return found
 
 
-def build_inverse(
-    X: Csr, user_weights: Vector | None, ridge: Vector, *, form: str, dtype: Any, num_threads: int
-) -> Inverse:
-    """Choose a form by work and memory, check that it fits, and compute it."""
+def choose_form(X: Csr, ridge: Vector, form: str, dtype: Any) -> Form:
+    """The form that costs less and fits in memory, or the one that is asked for; an error if it does not fit."""
     users, items = X.shape
     itemsize = np.dtype(dtype).itemsize
-    classes: dict[str, Any] = {"items": ItemsInverse, "users": UsersInverse}
-    needed = {name: cls.memory(users, items, X.nnz, itemsize) for name, cls in classes.items()}
+    needed = {
+        "items": ItemsInverse.memory(users, items, X.nnz, itemsize),
+        "users": UsersInverse.memory(users, items, X.nnz, itemsize),
+    }
     dual_ok = bool((ridge > 0).all())  # Woodbury needs Lambda^-1
     if form == "auto":
         free = _memory.available_memory()
@@ -198,8 +209,16 @@ def build_inverse(
         f"The {other} form needs {_memory.readable(needed[other])}, dtype='float32' half of float64; fewer "
         f"{form} need less (their square).",
     )
-    inverse: Inverse = classes[form](X, user_weights, ridge, dtype, num_threads)
-    return inverse
+    return "items" if form == "items" else "users"
+
+
+def build_inverse(
+    X: Csr, user_weights: Vector | None, ridge: Vector, *, form: str, dtype: Any, num_threads: int
+) -> Inverse:
+    """The inverse in the form that `choose_form` takes."""
+    if choose_form(X, ridge, form, dtype) == "items":
+        return ItemsInverse(X, user_weights, ridge, dtype, num_threads)
+    return UsersInverse(X, user_weights, ridge, dtype, num_threads)
 
 
 def row_blocks(rows: int, cols: int, itemsize: int) -> list[tuple[int, int]]:
@@ -208,7 +227,8 @@ def row_blocks(rows: int, cols: int, itemsize: int) -> list[tuple[int, int]]:
     return [(begin, min(rows, begin + step)) for begin in range(0, rows, step)]
 
 
-def _take(X: Csr, rows: NDArray[np.int64]) -> Csr:
+def take_rows(X: Csr, rows: NDArray[np.int64]) -> Csr:
+    """Some rows of X (a copy)."""
     part = X.scipy(np.float64 if X.values is None else X.values.dtype)[rows]
     return Csr(
         part.indptr.astype(np.int64),

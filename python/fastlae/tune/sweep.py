@@ -1,0 +1,288 @@
+"""A grid search over the diagonal family at the price of its distinct inverses.
+
+With seen items masked, alpha never changes a ranking and beta only rescales columns of scores. So for one Lambda there
+is one inverse and one product S = X C, and every model, every (a, b), every xi and every popularity_power costs one
+column scaling and one selection.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import _memory, evaluation, ops
+from .._sparse import Csr, as_csr
+from .._threads import resolve_threads
+from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
+from ..models.linear import DEQL, LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
+from ..ops.gram import check_float
+from ..ops.topk import allocate, hidden_items, slice_hidden, topk_checked
+from ..ops.weights import deql_scale
+
+_log = logging.getLogger("fastlae")
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    table : list of dict
+        One row per point, best first: the model's name, its `ridge`, its own hyperparameters (`l2` among them) and the
+        metric under its name.
+    metric : str
+        Name of the metric's column, as in "ndcg@20".
+    model : LinearAutoencoder or None
+        The best point, fitted on `train` (None with ``refit=False``).
+    inverses : int
+        How many were computed.
+    """
+
+    table: list[dict[str, Any]]
+    metric: str
+    model: LinearAutoencoder | None
+    inverses: int
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The first row."""
+        return self.table[0]
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas DataFrame (needs pandas)."""
+        import pandas
+
+        return pandas.DataFrame(self.table)
+
+    def __str__(self) -> str:
+        """The ten best points."""
+        names = list(dict.fromkeys(name for row in self.table for name in row))
+        rows = [[_cell(row.get(name, "")) for name in names] for row in self.table[:10]]
+        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [names, *rows]]
+        if len(self.table) > 10:
+            lines.append(f"... and {len(self.table) - 10} more points; {self.inverses} inverses")
+        return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def sweep(
+    train: Any,
+    validation: Any,
+    *,
+    models: Iterable[str | type[LinearAutoencoder]] = ("EASE", "DLAE", "EDLAE", "DEQL"),
+    ridge: Iterable[float] = (50.0, 100.0, 200.0, 400.0, 800.0),
+    dropout: Iterable[float] = (0.3, 0.5, 0.7),
+    a: Iterable[float] = (1.0,),
+    b: Iterable[float] = (0.1, 0.25, 0.5, 1.0),
+    xi: Iterable[float] = (0.0, 0.2, 0.4, 0.6),
+    user_power: Iterable[float] = (0.0,),
+    popularity_power: Iterable[float] = (0.0,),
+    fold_in: Any = None,
+    metric: str = "ndcg",
+    k: int = 20,
+    refit: bool = True,
+    form: str = "auto",
+    dtype: Any = "float32",
+    num_threads: int = 0,
+) -> SweepResult:
+    """Try every combination; one inverse per distinct (ridge, dropout, user_power).
+
+    Parameters
+    ----------
+    train : sparse matrix, (users, items)
+    validation : sparse matrix
+        Targets. Weak protocol (no `fold_in`): (users, items), of the users of `train`, whose rows of `train` are
+        scored and masked. Strong protocol: (held-out users, items), row by row for `fold_in`.
+    models : names or classes
+        Of "LAE", "EASE", "DLAE", "EDLAE", "RLAE", "RDLAE" and "DEQL".
+    ridge : floats
+        What is added to the diagonal beside (p/q) d: `l2` for every model but DEQL, whose l2 is ``ridge * g`` with
+        g = q^2 (p a^2 + q b^2); the table has both.
+    dropout, a, b, xi, user_power, popularity_power : floats
+        Used by the models that have them.
+    fold_in : sparse matrix, (held-out users, items), optional
+        What is known of users that were not trained on.
+    metric : str
+        A function of `fastlae.evaluation`: "ndcg", "recall", "precision", "hit_rate", "f1", "mrr" or
+        "mean_average_precision". Recall divides by the number of targets in the weak and by min(k, that) in the strong
+        protocol.
+    k : int
+        Length of the lists.
+    refit : bool
+        Fit the best point on `train`.
+    form, dtype, num_threads
+        As of the models.
+
+    Returns
+    -------
+    SweepResult
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, what was got and what is expected.
+
+    Examples
+    --------
+    >>> import fastlae
+    >>> X = fastlae.data.make_interactions(n_users=300, n_items=80, seed=1)
+    >>> train, validation = fastlae.data.split_weak(X, seed=1)
+    >>> result = fastlae.sweep(train, validation, models=["EASE", "EDLAE"], ridge=[5, 50], dropout=[0.3, 0.6])
+    >>> len(result.table), result.inverses
+    (6, 6)
+    >>> result.model.recommend(train, k=5)[0].shape
+    (300, 5)
+    """
+    threads = resolve_threads(num_threads)
+    dtype = check_float(dtype)
+    X = as_csr(train, "train", dtype=dtype, nonnegative=True)
+    targets = as_csr(validation, "validation", cols=X.shape[1])
+    rows = X if fold_in is None else as_csr(fold_in, "fold_in", dtype=dtype, cols=X.shape[1], nonnegative=True)
+    if targets.shape[0] != rows.shape[0]:
+        which = "train" if fold_in is None else "fold_in"
+        raise ValueError(f"validation: expected {rows.shape[0]} rows, as {which} has, got {targets.shape[0]}")
+    with_targets = np.flatnonzero(np.diff(targets.indptr))
+    if not with_targets.size:
+        raise ValueError("validation: no user has a target")
+    measure = _metric(metric, k, strong=fold_in is not None)
+    grid = {"ridge": ridge, "dropout": dropout, "a": a, "b": b, "xi": xi}
+    grid |= {"user_power": user_power, "popularity_power": popularity_power}
+    common = {"form": form, "dtype": dtype.name, "num_threads": num_threads}
+    groups = _group(_points(models, {name: _values(name, v) for name, v in grid.items()}, common))
+
+    all_rows = with_targets.size == rows.shape[0]
+    asked = rows if all_rows else take_rows(rows, with_targets)
+    wanted = targets if all_rows else take_rows(targets, with_targets)
+    wanted_scipy = wanted.scipy()
+    table: list[dict[str, Any]] = []
+    gram = _Grams(X, dtype, threads)
+    for (ridge_value, p, gamma), points in groups.items():
+        weights = user_weights(X, gamma)
+        d = gram_diagonal(X, weights)
+        Lambda = invertible_ridge(p / (1.0 - p) * d + ridge_value, d)
+        for model in {id(m): m for m, _ in points}.values():
+            model._check(X.shape[1])
+        inverse = gram.inverse(weights, gamma, Lambda, form)
+        c = inverse.diagonal()
+        check_condition(c, d + Lambda, dtype)
+        scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
+        lists = _rank(inverse, asked, scales, d == 0, k, threads)
+        for (model, record), items in zip(points, lists, strict=True):
+            table.append({**record, f"{metric}@{k}": float(measure(items, wanted_scipy)), "_model": model})
+        del inverse
+        _log.info("sweep: %d of %d points", len(table), sum(map(len, groups.values())))
+    name = f"{metric}@{k}"
+    table.sort(key=lambda row: -row[name])
+    found = [row.pop("_model") for row in table]
+    best = found[0].fit(X) if refit else None
+    return SweepResult(table, name, best, len(groups))
+
+
+class _Grams:
+    """Inverses for one X, keeping the Gram matrix between them where memory is plentiful."""
+
+    def __init__(self, X: Csr, dtype: Any, num_threads: int) -> None:
+        self.X, self.dtype, self.num_threads = X, dtype, num_threads
+        self.power: float | None = None
+        self.kept: Any = None
+
+    def inverse(self, weights: Any, power: float, ridge: Any, form: str) -> Inverse:
+        """The inverse for one Lambda."""
+        chosen = choose_form(self.X, ridge, form, self.dtype)
+        if chosen == "users":
+            return build_inverse(
+                self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads
+            )
+        free = _memory.available_memory()
+        if self.power != power:
+            self.kept = None
+            if free is not None and 8 * self.X.shape[1] ** 2 * self.dtype.itemsize < free:
+                self.kept = ops.gram(self.X, user_weights=weights, dtype=self.dtype, num_threads=self.num_threads)
+            self.power = power
+        return ItemsInverse(self.X, weights, ridge, self.dtype, self.num_threads, gram=self.kept)
+
+
+def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int) -> list[Any]:
+    """The k best items of every row of X for every column scaling of X C, seen items masked."""
+    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None, never=never)
+    lists = [allocate(X.shape[0], k)[0] for _ in scales]
+    for begin, end in row_blocks(*X.shape, scales[0].itemsize):
+        whole = begin == 0 and end == X.shape[0]
+        scores = inverse.product(X if whole else X.rows(begin, end))
+        hidden = slice_hidden(seen, begin, end)
+        for scale, items in zip(scales, lists, strict=True):
+            items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads)[0]
+    return lists
+
+
+def _points(
+    models: Iterable[str | type[LinearAutoencoder]], grid: dict[str, list[float]], common: dict[str, Any]
+) -> list[tuple[LinearAutoencoder, dict[str, Any]]]:
+    """Every combination as an unfitted model, with its row of the table."""
+    points = []
+    for model in models:
+        cls = _model_class(model)
+        names = [name for name in grid if name == "ridge" or name in cls._param_names()]
+        for values in itertools.product(*(grid[name] for name in names)):
+            params = dict(zip(names, values, strict=True))
+            l2 = params["ridge"]
+            if issubclass(cls, DEQL):
+                l2 *= deql_scale(params["dropout"], params["a"], params["b"])
+            own = {name: value for name, value in params.items() if name != "ridge"}
+            record = {"model": cls.__name__, "ridge": params["ridge"], "l2": l2, **own}
+            points.append((cls(l2=l2, **own, **common), record))
+    if not points:
+        raise ValueError("models: expected at least one")
+    return points
+
+
+def _group(points: list[Any]) -> dict[tuple[float, float, float], list[Any]]:
+    """Points by what decides the inverse; user_power outermost, so that a Gram matrix serves many."""
+    groups: dict[tuple[float, float, float], list[Any]] = {}
+    for model, record in sorted(points, key=lambda point: point[1]["user_power"]):
+        key = (record["ridge"], record.get("dropout", 0.0), record["user_power"])
+        groups.setdefault(key, []).append((model, record))
+    return groups
+
+
+def _model_class(model: str | type[LinearAutoencoder]) -> type[LinearAutoencoder]:
+    from ..models.base import Recommender
+
+    cls: Any = Recommender.registry.get(model) if isinstance(model, str) else model
+    if not (isinstance(cls, type) and issubclass(cls, LinearAutoencoder)) or cls is LinearAutoencoder:
+        known = sorted(n for n, c in Recommender.registry.items() if issubclass(c, LinearAutoencoder))
+        raise ValueError(f"models: expected names or classes among {', '.join(known)}, got {model!r}")
+    return cls
+
+
+def _values(name: str, values: Iterable[float]) -> list[float]:
+    if np.ndim(values) != 1:  # type: ignore[arg-type]
+        raise TypeError(f"{name}: expected a list of numbers, got {values!r}")
+    numbers = [float(v) for v in values]
+    if not numbers or not np.isfinite(numbers).all():
+        raise ValueError(f"{name}: expected at least one number, all finite, got {values!r}")
+    if name == "dropout" and not all(0 <= v < 1 for v in numbers):
+        raise ValueError(f"dropout: expected probabilities in [0, 1), got {values!r}")
+    if name in ("ridge", "a", "b") and min(numbers) < 0:
+        raise ValueError(f"{name}: expected numbers of at least 0, got {values!r}")
+    return numbers
+
+
+def _metric(name: str, k: int, *, strong: bool) -> Any:
+    names: Sequence[str] = ("ndcg", "recall", "precision", "hit_rate", "f1", "mrr", "mean_average_precision")
+    if name not in names:
+        raise ValueError(f"metric: expected one of {', '.join(names)}, got {name!r}")
+    function = getattr(evaluation, name)
+    if name == "recall":
+        return lambda top, held_out: function(top, held_out, k=k, truncated=strong)
+    return lambda top, held_out: function(top, held_out, k=k)
