@@ -215,12 +215,11 @@ void square(Tiles<T>& tiles, MatrixView<T> a, Gemm<T> gemm, const Context&) {
     gemm(true, false, to.rows, to.cols, a.rows - tiles.begin(i), T(1), tiles(i, i).data, a.stride, to.data, a.stride,
          T(0), scratch, to.cols, kUpperA | (i == j ? kLowerC | kLowerB : kFull));
     tiles.mark(i, j, tiles.kRead);
-    if (i > 0)
-      for (int64_t k = 0; k < i; ++k)
-        if (!tiles.wait(team, i - 1, k, tiles.kRead)) return false;
-    if (i == j)
-      for (int64_t k = 0; k < i; ++k)
-        if (!tiles.wait(team, i, k, tiles.kRead)) return false;
+    // The tile's old content is read by the tasks of row j, and by those of column j in the rows above.
+    for (int64_t k = 0; k <= j; ++k)
+      if (!tiles.wait(team, j, k, tiles.kRead)) return false;
+    for (int64_t k = j + 1; k < i; ++k)
+      if (!tiles.wait(team, k, j, tiles.kRead)) return false;
     for (int64_t r = 0; r < to.rows; ++r) std::copy_n(scratch + r * to.cols, i == j ? r + 1 : to.cols, to.row(r));
     mirror(to, tiles(j, i), i == j);
     tiles.mark(i, j, tiles.kWritten);
