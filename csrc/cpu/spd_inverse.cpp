@@ -250,11 +250,13 @@ double asymmetry(MatrixView<const T> a, const Context& context) {
       for (int64_t bj = 0; bj <= bi; ++bj)
         for (int64_t i = bi * block; i < std::min(n, (bi + 1) * block); ++i)
           for (int64_t j = bj * block; j < std::min(i + 1, (bj + 1) * block); ++j) {
-            const double x = a(i, j), y = a(j, i), scale = std::sqrt(std::abs(double(a(i, i)) * double(a(j, j))));
+            const double x = a(i, j), y = a(j, i);
             if (!std::isfinite(x) || !std::isfinite(y)) {
               most = std::numeric_limits<double>::quiet_NaN();
-            } else if (x != y && !(std::abs(x - y) <= most * scale)) {
-              most = std::abs(x - y) / scale;
+            } else if (x != y && !std::isnan(most)) {
+              // two roots: the product of the diagonal's entries can overflow, or vanish
+              const double scale = std::sqrt(std::abs(double(a(i, i)))) * std::sqrt(std::abs(double(a(j, j))));
+              most = std::max(most, std::abs(x - y) / scale);
             }
           }
       worst[static_cast<std::size_t>(bi)] = most;
