@@ -215,12 +215,11 @@ void square(Tiles<T>& tiles, MatrixView<T> a, Gemm<T> gemm, const Context&) {
     gemm(true, false, to.rows, to.cols, a.rows - tiles.begin(i), T(1), tiles(i, i).data, a.stride, to.data, a.stride,
          T(0), scratch, to.cols, kUpperA | (i == j ? kLowerC | kLowerB : kFull));
     tiles.mark(i, j, tiles.kRead);
-    if (i > 0)
-      for (int64_t k = 0; k < i; ++k)
-        if (!tiles.wait(team, i - 1, k, tiles.kRead)) return false;
-    if (i == j)
-      for (int64_t k = 0; k < i; ++k)
-        if (!tiles.wait(team, i, k, tiles.kRead)) return false;
+    // The tile's old content is read by the tasks of row j, and by those of column j in the rows above.
+    for (int64_t k = 0; k <= j; ++k)
+      if (!tiles.wait(team, j, k, tiles.kRead)) return false;
+    for (int64_t k = j + 1; k < i; ++k)
+      if (!tiles.wait(team, k, j, tiles.kRead)) return false;
     for (int64_t r = 0; r < to.rows; ++r) std::copy_n(scratch + r * to.cols, i == j ? r + 1 : to.cols, to.row(r));
     mirror(to, tiles(j, i), i == j);
     tiles.mark(i, j, tiles.kWritten);
@@ -251,11 +250,13 @@ double asymmetry(MatrixView<const T> a, const Context& context) {
       for (int64_t bj = 0; bj <= bi; ++bj)
         for (int64_t i = bi * block; i < std::min(n, (bi + 1) * block); ++i)
           for (int64_t j = bj * block; j < std::min(i + 1, (bj + 1) * block); ++j) {
-            const double x = a(i, j), y = a(j, i), scale = std::sqrt(std::abs(double(a(i, i)) * double(a(j, j))));
+            const double x = a(i, j), y = a(j, i);
             if (!std::isfinite(x) || !std::isfinite(y)) {
               most = std::numeric_limits<double>::quiet_NaN();
-            } else if (x != y && !(std::abs(x - y) <= most * scale)) {
-              most = std::abs(x - y) / scale;
+            } else if (x != y && !std::isnan(most)) {
+              // two roots: the product of the diagonal's entries can overflow, or vanish
+              const double scale = std::sqrt(std::abs(double(a(i, i)))) * std::sqrt(std::abs(double(a(j, j))));
+              most = std::max(most, std::abs(x - y) / scale);
             }
           }
       worst[static_cast<std::size_t>(bi)] = most;

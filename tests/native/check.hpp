@@ -1,0 +1,90 @@
+// The little that the native tests need: checks that count failures, numbers that are the same everywhere, and
+// matrices that end where their last element ends, so that AddressSanitizer sees one read too many.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <limits>
+#include <vector>
+
+#include "fastlae/context.hpp"
+#include "fastlae/views.hpp"
+#include "simd/gemm.hpp"
+#include "simd/isa.hpp"
+
+namespace fastlae::test {
+
+inline int failures = 0;
+
+#define CHECK(condition, ...)                                     \
+  do {                                                            \
+    if (!(condition)) {                                           \
+      ++::fastlae::test::failures;                                \
+      std::printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
+      std::printf(__VA_ARGS__);                                   \
+      std::printf("\n");                                          \
+    }                                                             \
+  } while (false)
+
+/// Numbers in [-1, 1): splitmix64.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next() {
+    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(n)); }
+  double operator()() { return static_cast<double>(next() >> 11) / static_cast<double>(1ull << 52) - 1; }
+
+ private:
+  std::uint64_t state_;
+};
+
+/// A matrix with `gap` elements between its rows, which hold a mark that nobody may change.
+template <class T>
+class Matrix {
+ public:
+  Matrix(std::int64_t rows, std::int64_t cols, std::int64_t gap = 0)
+      : rows_(rows),
+        cols_(cols),
+        stride_(cols + gap),
+        memory_(static_cast<std::size_t>(rows > 0 && cols > 0 ? (rows - 1) * stride_ + cols : 0), T(kMark)) {}
+
+  MatrixView<T> view() { return {memory_.empty() ? nullptr : memory_.data(), rows_, cols_, stride_}; }
+  T& operator()(std::int64_t i, std::int64_t j) { return memory_[static_cast<std::size_t>(i * stride_ + j)]; }
+  bool intact() const {
+    for (std::size_t at = 0; at < memory_.size(); ++at)
+      if (static_cast<std::int64_t>(at) % stride_ >= cols_ && !(memory_[at] == T(kMark))) return false;
+    return true;
+  }
+  bool same_bits(const Matrix& other) const {
+    for (std::size_t at = 0; at < memory_.size(); ++at)
+      if (!(memory_[at] == other.memory_[at])) return false;
+    return memory_.size() == other.memory_.size();
+  }
+
+ private:
+  static constexpr double kMark = 12345;
+  std::int64_t rows_, cols_, stride_;
+  std::vector<T> memory_;
+};
+
+inline Context context(int threads) {
+  Context result;
+  result.num_threads = threads;
+  result.gemm_float = simd::native_gemm<float>();
+  result.gemm_double = simd::native_gemm<double>();
+  return result;
+}
+
+/// The exit status, after a line that says what was run.
+inline int report(const char* what) {
+  std::printf("%s on %s: %d failure(s)\n", what, simd::name(simd::active_isa()), failures);
+  return failures == 0 ? 0 : 1;
+}
+
+}  // namespace fastlae::test
