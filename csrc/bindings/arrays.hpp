@@ -108,6 +108,7 @@ auto dispatch(const py::array& a, const char* name, F&& f) {
 // One function per file of this folder.
 void register_gram(py::module_& m);
 void register_spd_inverse(py::module_& m);
+void register_metrics(py::module_& m);
 void register_info(py::module_& m);
 
 }  // namespace fastlae::bindings

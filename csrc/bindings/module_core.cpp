@@ -36,5 +36,6 @@ PYBIND11_MODULE(_core, m) {
   });
   register_gram(m);
   register_spd_inverse(m);
+  register_metrics(m);
   register_info(m);
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import ops
+from . import data, evaluation, ops
 from .errors import MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
 
 __version__ = "0.1.0"
@@ -13,5 +13,7 @@ __all__ = [
     "NotFittedError",
     "NotPositiveDefiniteError",
     "__version__",
+    "data",
+    "evaluation",
     "ops",
 ]

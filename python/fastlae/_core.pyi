@@ -12,3 +12,15 @@ def gram(
 ) -> None: ...
 def spd_inverse(a: Array, num_threads: int) -> None: ...
 def asymmetry(a: Array, num_threads: int) -> float: ...
+def ranking_sums(
+    top: Array,
+    indptr: Array,
+    indices: Array,
+    n_items: int,
+    cutoffs: Array,
+    hits: Array,
+    dcg: Array,
+    precision: Array,
+    reciprocal_rank: Array,
+    num_threads: int,
+) -> None: ...
