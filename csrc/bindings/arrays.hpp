@@ -112,6 +112,7 @@ void register_score(py::module_& m);
 void register_spd_inverse(py::module_& m);
 void register_topk(py::module_& m);
 void register_weights(py::module_& m);
+void register_metrics(py::module_& m);
 void register_info(py::module_& m);
 
 }  // namespace fastlae::bindings

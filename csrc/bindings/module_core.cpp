@@ -40,5 +40,6 @@ PYBIND11_MODULE(_core, m) {
   register_product(m);
   register_score(m);
   register_topk(m);
+  register_metrics(m);
   register_info(m);
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from . import ops
+from . import data, evaluation, ops
 from .errors import MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
 from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
+from .tune import SweepResult, sweep
 
 __version__ = "0.1.0"
 
@@ -21,7 +22,11 @@ __all__ = [
     "NotFittedError",
     "NotPositiveDefiniteError",
     "Popularity",
+    "SweepResult",
     "__version__",
+    "data",
+    "evaluation",
     "load",
     "ops",
+    "sweep",
 ]

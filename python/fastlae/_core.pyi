@@ -53,5 +53,15 @@ def recommend_sparse(
     columns: Array | None,
     items: Array,
     out: Array,
+def ranking_sums(
+    top: Array,
+    indptr: Array,
+    indices: Array,
+    n_items: int,
+    cutoffs: Array,
+    hits: Array,
+    dcg: Array,
+    precision: Array,
+    reciprocal_rank: Array,
     num_threads: int,
 ) -> None: ...
