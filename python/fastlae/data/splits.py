@@ -78,8 +78,8 @@ def split_weak(
     >>> import scipy.sparse as sp, fastlae
     >>> X = sp.csr_matrix([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
     >>> train, test = fastlae.data.split_weak(X, test_fraction=0.4)
-    >>> test.getnnz(axis=1), (train + test != X).nnz
-    (array([2, 0]), 0)
+    >>> test.getnnz(axis=1).tolist(), (train + test != X).nnz
+    ([2, 0], 0)
     """
     fraction = _fraction(test_fraction, "test_fraction")
     rng = np.random.default_rng(seed)

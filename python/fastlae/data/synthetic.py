@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ def make_interactions(
     popularity_exponent: float = 1.0,
     activity_sigma: float = 1.0,
     min_activity: int = 5,
-    taste: float = 0.8,
-    concentration: float = 0.2,
+    taste: float = 0.9,
+    concentration: float = 0.1,
     seed: int | np.random.Generator = 0,
 ) -> sp.csr_matrix[Any]:
     """Random 0/1 interactions with planted taste groups, and long tails of popularity and activity.
@@ -51,15 +52,15 @@ def make_interactions(
     n_groups : int
         From 1 (nothing to learn beyond popularity) to `n_items`.
     popularity_exponent : float
-        0: all items are equally popular within a group; 1: a long tail.
+        0: all items are equally popular; 1: a long tail; at most 10.
     activity_sigma : float
-        Standard deviation of the logarithm of the users' activity; 0: all are equally active.
+        Standard deviation of the logarithm of the users' activity, 0 (all are equally active) to 5.
     min_activity : int
         Every user has at least this many items, or the mean number if that is less; at most half of the items.
     taste : float
         Share of the choices that follow the user's taste, the rest following popularity alone; 0 to 1.
     concentration : float
-        Of the Dirichlet distribution, positive; small: a user has one or two groups, large: a little of all.
+        Of the Dirichlet distribution, 0.01 to 1e6; small: a user has one or two groups, large: a little of all.
     seed : int or numpy.random.Generator
         The same seed gives the same data.
 
@@ -100,10 +101,10 @@ def make_interactions(
         raise ValueError(f"n_groups: expected at most n_items = {n_items}, got {n_groups}")
     if n_interactions > n_users * most:
         raise ValueError(f"n_interactions: expected at most half of the cells, {n_users * most}, got {n_interactions}")
-    _real(popularity_exponent, "popularity_exponent", 0, np.inf)
+    _real(popularity_exponent, "popularity_exponent", 0, 10)
     _real(activity_sigma, "activity_sigma", 0, 5)
     _real(taste, "taste", 0, 1)
-    _real(concentration, "concentration", 1e-2, np.inf)
+    _real(concentration, "concentration", 1e-2, 1e6)
     rng = np.random.default_rng(seed)
 
     by_group = rng.permutation(n_items)  # items in the order of their groups
@@ -133,7 +134,7 @@ def make_interactions(
         end = max(begin + 1, int(np.searchsorted(indptr, indptr[begin] + _BLOCK, side="right")) - 1)
         wanted = activity[begin:end]
         cells = np.empty(0, np.int64)  # user * n_items + item, ascending
-        for attempt in range(10**6):
+        for attempt in itertools.count():
             have = np.bincount(cells // n_items, minlength=end - begin)
             users = np.repeat(np.arange(end - begin), wanted - have)
             if len(users) == 0:
