@@ -1,0 +1,24 @@
+"""`python -m bench NAME ...`, or all of them without a name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from .harness import restart_without_handicaps
+
+NAMES = ("gram", "spd_inverse", "recommend", "ml1m", "gowalla")
+
+
+def main() -> None:
+    """Run the named benchmarks."""
+    restart_without_handicaps()
+    names = sys.argv[1:] or list(NAMES)
+    for name in names:
+        if name not in NAMES:
+            raise SystemExit(f"unknown benchmark {name!r}; there are {', '.join(NAMES)}")
+        importlib.import_module(f"bench.{name}").main()
+
+
+if __name__ == "__main__":
+    main()
