@@ -16,17 +16,29 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
                 limits.append(int(line.split()[1]) * 1024)
     except OSError:
         pass
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    for folder, limit, usage, cached in (
+        (cgroup, "memory.max", "memory.current", "inactive_file"),
+        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         try:
-            allowed = (cgroup / limit).read_text().strip()
+            allowed = (folder / limit).read_text().strip()
             if allowed != "max":
-                limits.append(max(0, int(allowed) - int((cgroup / usage).read_text())))
+                used = int((folder / usage).read_text()) - _statistic(folder / "memory.stat", cached)
+                limits.append(max(0, int(allowed) - used))
         except (OSError, ValueError):
             continue
     return min(limits) if limits else None
+
+
+def _statistic(path: Path, name: str) -> int:
+    """A line of memory.stat. Cached files count as used, and are dropped when memory is asked for."""
+    try:
+        for line in path.read_text().splitlines():
+            if line.split(" ")[0] == name:
+                return int(line.split(" ")[1])
+    except (OSError, ValueError, IndexError):
+        pass
+    return 0
 
 
 def readable(size: float) -> str:

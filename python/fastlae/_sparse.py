@@ -75,23 +75,24 @@ def as_csr(X: Any, name: str = "X", *, dtype: Any = None, cols: int | None = Non
 
 
 def _convert(X: Any, name: str, dtype: Any) -> Csr:
-    if not sp.issparse(X):
+    sparse = bool(sp.issparse(X))
+    if not sparse:
         X = np.asarray(X)
-        if X.ndim != 2 or X.dtype.kind not in "biuf":
-            raise TypeError(
-                f"{name}: expected a users x items matrix, sparse or dense, got an array of {X.dtype} "
-                f"with {X.ndim} dimension(s)"
-            )
-    elif X.ndim != 2 or X.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected a sparse matrix of numbers, got {X.dtype} with {X.ndim} dimension(s)")
+    if X.ndim != 2 or X.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name}: expected a users x items matrix of numbers, sparse or dense, got an array of {X.dtype} "
+            f"with {X.ndim} dimension(s)"
+        )
     if dtype is None:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
     if X.shape[1] >= 2**31 or X.shape[0] >= 2**31:
         raise ValueError(f"{name}: at most 2**31 - 1 users and items, got shape {X.shape}")
-    if sp.issparse(X) and X.format == "csr":
+    if sparse:
         check_structure(X, name)  # before scipy walks over it
+        if X.dtype != dtype:  # first widen, then sum duplicates: small integers would wrap
+            X = X.astype(dtype)
     A = sp.csr_matrix(X)
-    if A.dtype != dtype:  # first widen, then sum duplicates: small integers would wrap
+    if A.dtype != dtype:
         A = A.astype(dtype)
     if not np.isfinite(A.data).all():
         raise ValueError(f"{name}: expected finite values, got NaN or infinity")
@@ -99,20 +100,32 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
         A = A.copy() if A is X or np.shares_memory(A.data, getattr(X, "data", A.data)) else A
         A.sum_duplicates()
         A.eliminate_zeros()
-    if A.nnz and (A.indices.min() < 0 or A.indices.max() >= A.shape[1]):
-        raise ValueError(f"{name}: a column index lies outside 0 .. {A.shape[1] - 1}")
     values = None if (A.data == 1).all() else A.data
+    rows, cols = A.shape
     return Csr(
-        A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False), values, tuple(map(int, A.shape))
+        A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False), values, (int(rows), int(cols))
     )
 
 
 def check_structure(X: Any, name: str) -> None:
-    """Refuse row pointers or column indices that point outside the matrix."""
-    indptr, indices = X.indptr, X.indices
-    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
-        raise ValueError(f"{name}: the row pointers (indptr) are not ascending from 0 to at most {len(indices)}")
-    if len(X.data) < indptr[-1]:
-        raise ValueError(f"{name}: {indptr[-1]} values expected, got {len(X.data)}")
-    if indptr[-1] and (indices[: indptr[-1]].min() < 0 or indices[: indptr[-1]].max() >= X.shape[1]):
-        raise ValueError(f"{name}: a column index lies outside 0 .. {X.shape[1] - 1}")
+    """Refuse a sparse matrix whose pointers or indices point outside it: scipy itself would read there."""
+    if X.format == "coo":
+        for index, size, what in ((X.row, X.shape[0], "row"), (X.col, X.shape[1], "column")):
+            _check_range(index, size, name, what)
+    elif X.format in ("csr", "csc", "bsr"):
+        lines, size, what = X.shape[0], X.shape[1], "column"
+        if X.format == "csc":
+            lines, size, what = X.shape[1], X.shape[0], "row"
+        elif X.format == "bsr":
+            lines, size = lines // X.blocksize[0], size // X.blocksize[1]
+        indptr, indices = X.indptr, X.indices
+        if len(indptr) != lines + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
+            raise ValueError(f"{name}: the pointers (indptr) are not ascending from 0 to at most {len(indices)}")
+        if len(X.data) < indptr[-1]:
+            raise ValueError(f"{name}: {indptr[-1]} values expected, got {len(X.data)}")
+        _check_range(indices[: indptr[-1]], size, name, what)
+
+
+def _check_range(index: Any, size: int, name: str, what: str) -> None:
+    if len(index) and (index.min() < 0 or index.max() >= size):
+        raise ValueError(f"{name}: a {what} index lies outside 0 .. {size - 1}")

@@ -14,20 +14,19 @@ def _affinity() -> int:
 
 
 def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPUs that the control group allows, rounded up, or None if it sets no limit."""
+    """CPUs that the control group allows, rounded up, or None if it sets no limit that can be read."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()
-        if quota == "max":
-            return None
-    except (OSError, ValueError):
+        limit = (root / "cpu.max").read_text().split()
+    except OSError:  # not version 2
         try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
-            period = (root / "cpu/cpu.cfs_period_us").read_text()
+            limit = [(root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
         except OSError:
             return None
-        if int(quota) <= 0:
-            return None
-    return max(1, -(-int(quota) // int(period)))
+    try:
+        quota, period = map(int, limit)
+    except ValueError:  # "max 100000": no limit
+        return None
+    return max(1, -(-quota // period)) if quota > 0 and period > 0 else None
 
 
 def available_threads() -> tuple[int, str]:

@@ -62,8 +62,14 @@ def gram(
            [0., 1., 1.]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
-    csr = as_csr(X, dtype=None if dtype is None else check_float(dtype))
+    if out is not None:
+        if not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
+            raise TypeError("out: expected a NumPy array of float32 or float64")
+        if dtype is not None and check_float(dtype) != out.dtype:
+            raise ValueError(f"out: expected {check_float(dtype)} as dtype says, got {out.dtype}")
+        dtype = out.dtype
     result = result_dtype(X, dtype)
+    csr = as_csr(X, dtype=result)
     users, items = csr.shape
     weights = None
     if user_weights is not None:
@@ -77,10 +83,9 @@ def gram(
             items * items * result.itemsize, f"a Gram matrix of {items} items", "Fewer items need less (n squared)."
         )
         out = np.empty((items, items), result)
-    elif not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
-        raise TypeError("out: expected a NumPy array of float32 or float64")
-    values = None if csr.values is None else csr.values.astype(out.dtype, copy=False)
-    core_for(out).gram(csr.indptr, csr.indices, values, weights, out, threads)
+    elif out.shape != (items, items):
+        raise ValueError(f"out: expected shape ({items}, {items}), got {out.shape}")
+    core_for(out).gram(csr.indptr, csr.indices, csr.values, weights, out, threads)
     return out
 
 

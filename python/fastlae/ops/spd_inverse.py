@@ -63,10 +63,11 @@ def spd_inverse(
         raise ValueError(f"a: expected a square matrix, got shape {source.shape}")
     if source.dtype not in (np.float32, np.float64):
         raise TypeError(f"a: expected float32 or float64, got {source.dtype}")
+    target = "out"
     if overwrite_a and out is None:
         if source is not a:
             raise TypeError("a: overwrite_a needs a NumPy array")
-        out = source
+        target, out = "a", source
     if out is None:
         _memory.require(
             source.nbytes, f"the inverse of a matrix of order {len(source)}", "overwrite_a=True needs no second matrix."
@@ -74,8 +75,10 @@ def spd_inverse(
         out = np.empty(source.shape, source.dtype)
     elif not isinstance(out, np.ndarray) or out.dtype != source.dtype or out.shape != source.shape:
         raise ValueError(f"out: expected a NumPy array of {source.dtype} and shape {source.shape}")
-    if out.ndim == 2 and not (out.flags.c_contiguous or out.strides[1] == out.itemsize):
-        raise ValueError("out: rows must be contiguous (C order)")
+    if not (out.flags.c_contiguous or (out.strides[1] == out.itemsize and out.strides[0] >= out.itemsize * len(out))):
+        raise ValueError(f"{target}: rows must be contiguous (C order)")
+    if not out.flags.writeable:
+        raise ValueError(f"{target}: the array is read-only")
     core = core_for(a, out)
     if out is not source:
         np.copyto(out, source)

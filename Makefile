@@ -1,0 +1,91 @@
+# Needs python3 (3.10 or newer, with venv), a C++17 compiler and make; the rest comes with pip into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+CTEST_FLAGS ?= --output-on-failure
+
+BIN := $(VENV)/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+# What the package is built from; where none of it changed, nothing is installed again.
+SOURCES := pyproject.toml CMakeLists.txt LICENSE README.md $(shell find csrc python -type f -not -name '*.pyc')
+CPP := $(shell find csrc tests/native -name '*.[ch]pp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
+
+# A caller's PYTHONPATH could put another fastlae first, and OPENBLAS_* sets threads and kernels of another program.
+$(foreach v,$(filter OPENBLAS_% PYTHONPATH PYTHONHOME PYTHONSTARTUP,$(.VARIABLES)),$(eval unexport $(v)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install test test-all demo bench lint format sanitize clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+install: $(VENV)/installed ## the package and what its tests need, in .venv
+
+test: $(VENV)/installed ## the tests, without those that take minutes
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+test-all: $(VENV)/installed ## all tests, those that take minutes or much memory included
+	$(BIN)/python -m pytest -m "" $(PYTEST_FLAGS)
+
+demo: $(DEMO_VENV)/installed ## try it: make demo, or make demo DATA=folder
+	$(DEMO_VENV)/bin/fastlae demo $(if $(DATA),--data "$(DATA)")
+
+bench: $(VENV)/installed ## the benchmarks; BENCH_FLAGS are passed on
+	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+lint: $(VENV)/linters ## ruff, mypy and clang-format, without changing anything
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
+
+format: $(VENV)/linters ## rewrite the sources in their style
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CPP)
+
+sanitize: $(VENV)/native ## the native tests: addresses and undefined behaviour, then threads
+	$(MAKE) native SANITIZE=address,undefined NATIVE_BUILD=build/native-address
+	$(MAKE) native SANITIZE=thread NATIVE_BUILD=build/native-thread
+
+SANITIZE ?=
+NATIVE_BUILD ?= build/native
+BUILD_TYPE = $(if $(SANITIZE),RelWithDebInfo,Release)
+.PHONY: native
+native: $(VENV)/native ## the native tests alone, without sanitizers
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -S . -B $(NATIVE_BUILD) \
+	  -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) -DFASTLAE_PYTHON=OFF -DFASTLAE_NATIVE_TESTS=ON \
+	  -DFASTLAE_WERROR=$(or $(FASTLAE_WERROR),OFF) -DFASTLAE_SANITIZE=$(SANITIZE) --log-level=WARNING
+	$(BIN)/cmake --build $(NATIVE_BUILD)
+	$(BIN)/ctest --test-dir $(NATIVE_BUILD) $(CTEST_FLAGS)
+
+clean: ## remove everything that was built or installed here
+	rm -rf build dist $(VENV) $(DEMO_VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+# Stamps. pip reads dependency groups from version 25.1 on.
+$(VENV)/created:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP_INSTALL) --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/installed: $(VENV)/created $(SOURCES)
+	$(BIN)/python $(PIP_INSTALL) --group test .
+	@touch $@
+
+$(VENV)/linters: $(VENV)/created pyproject.toml
+	$(BIN)/python $(PIP_INSTALL) --group lint numpy scipy
+	@touch $@
+
+$(VENV)/native: $(VENV)/created
+	$(BIN)/python $(PIP_INSTALL) "cmake>=3.24" ninja
+	@touch $@
+
+$(DEMO_VENV)/created:
+	$(PYTHON) -m venv $(DEMO_VENV)
+	@touch $@
+
+$(DEMO_VENV)/installed: $(DEMO_VENV)/created $(SOURCES)
+	$(DEMO_VENV)/bin/python $(PIP_INSTALL) ".[data,plot]"
+	@touch $@
