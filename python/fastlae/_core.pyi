@@ -53,6 +53,8 @@ def recommend_sparse(
     columns: Array | None,
     items: Array,
     out: Array,
+    num_threads: int,
+) -> None: ...
 def ranking_sums(
     top: Array,
     indptr: Array,
