@@ -19,8 +19,9 @@ namespace py = pybind11;
 Context make_context(int num_threads);
 
 [[noreturn]] inline void reject(const char* name, const std::string& expected, const py::array& got) {
-  throw py::type_error(std::string(name) + ": expected " + expected + ", got " + py::str(py::object(got.dtype())).cast<std::string>() +
-                       " of " + std::to_string(got.ndim()) + " dimension(s)");
+  throw py::type_error(std::string(name) + ": expected " + expected + ", got " +
+                       py::str(py::object(got.dtype())).cast<std::string>() + " of " + std::to_string(got.ndim()) +
+                       " dimension(s)");
 }
 
 template <class T>
@@ -39,7 +40,8 @@ void check_flags(const py::array& a, const char* name, bool writable) {
 template <class T>
 T* vector(const py::array& a, const char* name, std::int64_t size) {
   using Value = std::remove_const_t<T>;
-  if (!has_dtype<Value>(a) || a.ndim() != 1) reject(name, "a vector of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  if (!has_dtype<Value>(a) || a.ndim() != 1)
+    reject(name, "a vector of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
   if (a.shape(0) != size)
     throw py::value_error(std::string(name) + ": expected " + std::to_string(size) + " elements, got " +
                           std::to_string(a.shape(0)));
@@ -53,7 +55,8 @@ T* vector(const py::array& a, const char* name, std::int64_t size) {
 template <class T>
 MatrixView<T> matrix(const py::array& a, const char* name) {
   using Value = std::remove_const_t<T>;
-  if (!has_dtype<Value>(a) || a.ndim() != 2) reject(name, "a matrix of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  if (!has_dtype<Value>(a) || a.ndim() != 2)
+    reject(name, "a matrix of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
   constexpr auto size = static_cast<py::ssize_t>(sizeof(Value));
   const py::ssize_t rows = a.shape(0), cols = a.shape(1), stride = a.strides(0);
   if ((cols > 1 && a.strides(1) != size) || (rows > 1 && (stride % size != 0 || stride / size < cols)))

@@ -125,8 +125,7 @@ void symmetrize(MatrixView<T> g, const Context& context) {
           T& below = buffer[(j - j0) * side + (i - i0)];
           g(i, j) = below = g(i, j) + below;
         }
-      for (int64_t j = j0; j < j1; ++j)
-        std::copy_n(&buffer[(j - j0) * side], std::min(i1 - i0, j - i0), g.row(j) + i0);
+      for (int64_t j = j0; j < j1; ++j) std::copy_n(&buffer[(j - j0) * side], std::min(i1 - i0, j - i0), g.row(j) + i0);
     }
   });
 }

@@ -22,7 +22,9 @@ void pause() {
 std::atomic<Pool*> current{nullptr};
 
 // The parent's threads do not exist in a child, so the child must not touch their pool: it is left behind.
-void in_forked_child() { current.store(new Pool, std::memory_order_release); }
+void in_forked_child() {
+  current.store(new Pool, std::memory_order_release);
+}
 
 }  // namespace
 

@@ -21,7 +21,7 @@ using std::int64_t;
 // panels; measured flat between 384 and 768 (bench/spd_inverse.py).
 constexpr int64_t kTile = 480;
 constexpr int64_t kMinTile = 96;
-constexpr int64_t kSmall = 48;   // diagonal blocks of at most this order are factored by plain loops
+constexpr int64_t kSmall = 48;  // diagonal blocks of at most this order are factored by plain loops
 
 /// Lower Cholesky factor and its inverse of one small block by plain loops: a <- L^-1, upper part zero.
 /// Returns the index of the first pivot that is not positive, or -1.
@@ -200,7 +200,8 @@ void mirror(MatrixView<T> from, MatrixView<T> to, bool diagonal) {
   for (int64_t i = 0; i < from.rows; i += side)
     for (int64_t j = 0; j < (diagonal ? i + 1 : from.cols); j += side)
       for (int64_t c = j; c < std::min(from.cols, j + side); ++c)
-        for (int64_t r = diagonal ? std::max(i, c + 1) : i; r < std::min(from.rows, i + side); ++r) to(c, r) = from(r, c);
+        for (int64_t r = diagonal ? std::max(i, c + 1) : i; r < std::min(from.rows, i + side); ++r)
+          to(c, r) = from(r, c);
 }
 
 /// Pass 3, C = M^T M: tile (i, j) <- sum_{r>=i} M_ri^T M_rj, rows from the top. A tile of row i is read by rows up to i

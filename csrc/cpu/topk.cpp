@@ -136,7 +136,8 @@ void recommend(const CsrView<T>& x, MatrixView<const T> w, const Hidden& hidden,
   // and the parts' candidates merged. Either way a score is summed in the same order.
   const int64_t block = std::clamp<int64_t>(x.rows / (4 * context.num_threads), 1, kRowsAtOnce);
   const int64_t blocks = (x.rows + block - 1) / block;
-  const int64_t cuts = blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
+  const int64_t cuts =
+      blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
   std::vector<Selector<T>> partial(cuts > 1 ? static_cast<std::size_t>(x.rows * cuts) : 0, Selector<T>(k));
   parallel_for(context, blocks * cuts, 1, [&](int64_t task, int64_t, int) {
     const int64_t first = task / cuts * block, last = std::min(x.rows, first + block), cut = task % cuts;
@@ -188,12 +189,12 @@ void recommend(const CsrView<T>& x, const CsrView<T>& w, const Hidden& hidden, M
   });
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                                                \
-  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>,               \
-                        MatrixView<float>, const Context&);                                                   \
-  template void recommend<T>(const CsrView<T>&, MatrixView<const T>, const Hidden&, MatrixView<std::int32_t>, \
-                             MatrixView<float>, const Context&);                                              \
-  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, const Hidden&, MatrixView<std::int32_t>,   \
+#define FASTLAE_INSTANTIATE(T)                                                                                     \
+  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
+                        const Context&);                                                                           \
+  template void recommend<T>(const CsrView<T>&, MatrixView<const T>, const Hidden&, MatrixView<std::int32_t>,      \
+                             MatrixView<float>, const Context&);                                                   \
+  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, const Hidden&, MatrixView<std::int32_t>,        \
                              MatrixView<float>, const Context&);
 FASTLAE_INSTANTIATE(float)
 FASTLAE_INSTANTIATE(double)

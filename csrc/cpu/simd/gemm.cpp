@@ -24,7 +24,9 @@ constexpr int64_t kCols = 1024;
 template <class T>
 struct Scratch {
   static constexpr int64_t slack = 64;
-  Scratch() : memory(static_cast<T*>(::operator new(sizeof(T) * (kRows + kCols + 2 * slack) * kDepth, std::align_val_t(64)))) {}
+  Scratch()
+      : memory(
+            static_cast<T*>(::operator new(sizeof(T) * (kRows + kCols + 2 * slack) * kDepth, std::align_val_t(64)))) {}
   ~Scratch() { ::operator delete(memory, std::align_val_t(64)); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

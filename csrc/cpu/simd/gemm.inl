@@ -32,7 +32,8 @@ FASTLAE_INLINE void transpose_square(V (&rows)[N]) {
 }
 
 /// Copies `count` lines of `depth` elements into panels of R interleaved lines: out[panel][k][line]. The last panel is
-/// filled up with zeros. Line l holds its elements at src + l * line_stride + k * depth_stride; one of the strides is 1.
+/// filled up with zeros. Line l holds its elements at src + l * line_stride + k * depth_stride; one of the strides
+/// is 1.
 template <class T, int R>
 FASTLAE_INLINE void pack(int64_t count, int64_t depth, const T* src, int64_t line_stride, int64_t depth_stride,
                          T* out) {
@@ -105,9 +106,8 @@ FASTLAE_INLINE void register_tile(int64_t depth, const T* a, const T* b, T alpha
 }
 
 template <class T>
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a,
-                              int64_t stride_a, const T* b, int64_t stride_b, T beta, T* c, int64_t stride_c,
-                              int shape) {
+void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a, int64_t stride_a,
+          const T* b, int64_t stride_b, T beta, T* c, int64_t stride_c, int shape) {
   constexpr int MR = kMr, NR = kNv * lanes<T>;
   thread_local Scratch<T> scratch;
   T* const packed_a = scratch.a();

@@ -36,9 +36,9 @@ FASTLAE_VECTOR(double, 64)
 #define FASTLAE_INLINE inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
-#define FASTLAE_PICK(function)                                                            \
-  (::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx512 ? avx512::function       \
-   : ::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx2 ? avx2::function         \
+#define FASTLAE_PICK(function)                                                      \
+  (::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx512 ? avx512::function \
+   : ::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx2 ? avx2::function   \
                                                                  : baseline::function)
 #else
 #define FASTLAE_PICK(function) baseline::function

@@ -10,8 +10,7 @@ namespace fastlae {
 /// The matrix has no Cholesky factor: the pivot of row `index` is not positive (or not a number).
 class NotPositiveDefinite : public std::runtime_error {
  public:
-  explicit NotPositiveDefinite(std::int64_t row)
-      : std::runtime_error("matrix is not positive definite"), index(row) {}
+  explicit NotPositiveDefinite(std::int64_t row) : std::runtime_error("matrix is not positive definite"), index(row) {}
   std::int64_t index;
 };
 

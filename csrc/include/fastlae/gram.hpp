@@ -12,9 +12,9 @@ namespace fastlae {
 /// integers, so the result is exact; everything else is summed in double precision, users ascending. Either way the
 /// result does not depend on the number of threads. Memory beside G: 12 bytes a stored value.
 template <class T>
-void gram(const CsrView<T>& x,        // (users, items)
-          const double* weights,      // (users), or null: all 1
-          MatrixView<T> g,            // (items, items) out
+void gram(const CsrView<T>& x,    // (users, items)
+          const double* weights,  // (users), or null: all 1
+          MatrixView<T> g,        // (items, items) out
           const Context& context);
 
 }  // namespace fastlae

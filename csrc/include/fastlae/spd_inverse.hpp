@@ -14,7 +14,7 @@ namespace fastlae {
 /// \throws NotPositiveDefinite with the first row whose pivot is not positive; A is then destroyed.
 /// \throws Cancelled when the context asks for it; A is then destroyed.
 template <class T>
-void spd_inverse(MatrixView<T> a,       // (n, n) in: A, out: A^-1
+void spd_inverse(MatrixView<T> a,  // (n, n) in: A, out: A^-1
                  const Context& context);
 
 /// The largest |A[i, j] - A[j, i]| / sqrt(A[i, i] A[j, j]), or NaN if an entry is not finite.

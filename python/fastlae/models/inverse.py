@@ -260,8 +260,4 @@ def _same_row(X: Csr, i: int, Y: Csr, j: int) -> bool:
     if not np.array_equal(X.indices[a], Y.indices[b]):
         return False
     ones = np.ones(a.stop - a.start)
-    return np.array_equal(
-        ones if X.values is None else X.values[a], ones if Y.values is None else Y.values[b]
-    )
-
-
+    return np.array_equal(ones if X.values is None else X.values[a], ones if Y.values is None else Y.values[b])

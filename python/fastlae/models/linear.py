@@ -28,7 +28,7 @@ from ..ops.weights import (
     diagonal_weights,
 )
 from .base import Recommender
-from .inverse import Inverse, ItemsInverse, UsersInverse, build_inverse, row_blocks
+from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -573,8 +573,6 @@ class DLAE(LAE):
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
 
 
-
-
 class EDLAE(EASE):
     __doc__ = f"""EDLAE (Steck 2020): DLAE with a zero diagonal, so that no item explains itself; Lambda = p/q d + l2.
 
@@ -612,8 +610,6 @@ class EDLAE(EASE):
         self.l2 = l2
         self.dropout = dropout
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
-
-
 
 
 class RLAE(LinearAutoencoder):
@@ -705,8 +701,6 @@ class RDLAE(RLAE):
         self.dropout = dropout
         self.xi = xi
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
-
-
 
 
 class DEQL(LinearAutoencoder):

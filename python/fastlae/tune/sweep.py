@@ -200,9 +200,7 @@ class _Grams:
         """The inverse for one Lambda."""
         chosen = choose_form(self.X, ridge, form, self.dtype)
         if chosen == "users":
-            return build_inverse(
-                self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads
-            )
+            return build_inverse(self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads)
         free = _memory.available_memory()
         if self.power != power:
             self.kept = None
