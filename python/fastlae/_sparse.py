@@ -74,45 +74,67 @@ def as_csr(X: Any, name: str = "X", *, dtype: Any = None, cols: int | None = Non
     return csr
 
 
+def is_sparse(X: Any) -> bool:
+    """Whether `X` is a scipy sparse matrix or array."""
+    return bool(sp.issparse(X))
+
+
 def _convert(X: Any, name: str, dtype: Any) -> Csr:
-    if not sp.issparse(X):
+    sparse = is_sparse(X)
+    if not sparse:
         X = np.asarray(X)
-        if X.ndim != 2 or X.dtype.kind not in "biuf":
-            raise TypeError(
-                f"{name}: expected a users x items matrix, sparse or dense, got an array of {X.dtype} "
-                f"with {X.ndim} dimension(s)"
-            )
-    elif X.ndim != 2 or X.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected a sparse matrix of numbers, got {X.dtype} with {X.ndim} dimension(s)")
+    if X.ndim != 2 or X.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name}: expected a users x items matrix of numbers, sparse or dense, got an array of {X.dtype} "
+            f"with {X.ndim} dimension(s)"
+        )
     if dtype is None:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
     if X.shape[1] >= 2**31 or X.shape[0] >= 2**31:
         raise ValueError(f"{name}: at most 2**31 - 1 users and items, got shape {X.shape}")
-    if sp.issparse(X) and X.format == "csr":
-        check_structure(X, name)  # before scipy walks over it
-    A = sp.csr_matrix(X)
-    if A.dtype != dtype:  # first widen, then sum duplicates: small integers would wrap
-        A = A.astype(dtype)
+    with np.errstate(over="ignore"):  # what is too large for dtype becomes infinite, and is refused below
+        A = _to_csr(X, name, dtype) if sparse else sp.csr_matrix(X.astype(dtype))
+        if not A.has_canonical_format or (A.data == 0).any():
+            A = A.copy()  # the caller's arrays may be behind it
+            A.sum_duplicates()
+            A.eliminate_zeros()
     if not np.isfinite(A.data).all():
-        raise ValueError(f"{name}: expected finite values, got NaN or infinity")
-    if not A.has_canonical_format or (A.data == 0).any():
-        A = A.copy() if A is X or np.shares_memory(A.data, getattr(X, "data", A.data)) else A
-        A.sum_duplicates()
-        A.eliminate_zeros()
-    if A.nnz and (A.indices.min() < 0 or A.indices.max() >= A.shape[1]):
-        raise ValueError(f"{name}: a column index lies outside 0 .. {A.shape[1] - 1}")
+        raise ValueError(f"{name}: expected finite values, got NaN or infinity (in {np.dtype(dtype).name})")
     values = None if (A.data == 1).all() else A.data
-    return Csr(
-        A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False), values, tuple(map(int, A.shape))
-    )
+    indptr, indices = A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False)
+    return Csr(indptr, indices, values, (int(A.shape[0]), int(A.shape[1])))
+
+
+def _to_csr(X: Any, name: str, dtype: Any) -> Any:
+    """Values become `dtype` before anything is summed: small integers would wrap."""
+    if X.format not in ("csr", "csc"):
+        X = X.tocoo()  # as it is: duplicates are not summed yet
+    check_structure(X, name)  # before scipy walks over it
+    data = X.data.astype(dtype, copy=False)
+    if X.format == "coo":
+        return sp.csr_matrix((data, (X.row, X.col)), shape=X.shape)
+    if X.format == "csc":
+        return sp.csc_matrix((data, X.indices, X.indptr), shape=X.shape).tocsr()
+    return sp.csr_matrix((data, X.indices, X.indptr), shape=X.shape)
 
 
 def check_structure(X: Any, name: str) -> None:
-    """Refuse row pointers or column indices that point outside the matrix."""
+    """Refuse row pointers or indices that point outside a CSR, CSC or COO matrix."""
+    if X.format == "coo":
+        if not len(X.row) == len(X.col) == len(X.data):
+            raise ValueError(f"{name}: as many rows, columns and values expected")
+        _check_indices(X.row, X.shape[0], f"{name}: a row index")
+        _check_indices(X.col, X.shape[1], f"{name}: a column index")
+        return
+    major, minor = (0, 1) if X.format == "csr" else (1, 0)
     indptr, indices = X.indptr, X.indices
-    if len(indptr) != X.shape[0] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
-        raise ValueError(f"{name}: the row pointers (indptr) are not ascending from 0 to at most {len(indices)}")
+    if len(indptr) != X.shape[major] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
+        raise ValueError(f"{name}: the pointers (indptr) are not ascending from 0 to at most {len(indices)}")
     if len(X.data) < indptr[-1]:
         raise ValueError(f"{name}: {indptr[-1]} values expected, got {len(X.data)}")
-    if indptr[-1] and (indices[: indptr[-1]].min() < 0 or indices[: indptr[-1]].max() >= X.shape[1]):
-        raise ValueError(f"{name}: a column index lies outside 0 .. {X.shape[1] - 1}")
+    _check_indices(indices[: indptr[-1]], X.shape[minor], f"{name}: a {'column' if minor else 'row'} index")
+
+
+def _check_indices(indices: Any, size: int, what: str) -> None:
+    if len(indices) and (indices.min() < 0 or indices.max() >= size):
+        raise ValueError(f"{what} lies outside 0 .. {size - 1}")
