@@ -59,6 +59,7 @@ MatrixView<T> matrix(const py::array& a, const char* name) {
     reject(name, "a matrix of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
   constexpr auto size = static_cast<py::ssize_t>(sizeof(Value));
   const py::ssize_t rows = a.shape(0), cols = a.shape(1), stride = a.strides(0);
+  if (rows == 0 || cols == 0) return {nullptr, rows, cols, cols};  // its strides mean nothing
   if ((cols > 1 && a.strides(1) != size) || (rows > 1 && (stride % size != 0 || stride / size < cols)))
     throw py::value_error(std::string(name) + ": rows must be contiguous (C order)");
   check_flags<Value>(a, name, !std::is_const_v<T>);

@@ -31,8 +31,7 @@ void register_topk(py::module_& m) {
         dispatch(s, "scores", [&](auto zero) {
           using T = decltype(zero);
           const auto from = matrix<const T>(s, "scores");
-          const T* factor =
-              scale.is_none() ? nullptr : vector<const T>(scale.cast<py::array>(), "scale", from.cols);
+          const T* factor = scale.is_none() ? nullptr : vector<const T>(scale.cast<py::array>(), "scale", from.cols);
           const Hidden hidden = hidden_view(seen, columns, from.rows, from.cols);
           const auto to_items = matrix<std::int32_t>(items, "items");
           const auto to_scores = matrix<float>(scores, "out", from.rows, to_items.cols);

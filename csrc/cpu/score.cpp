@@ -8,8 +8,8 @@
 
 namespace fastlae {
 
-using std::int64_t;
 using simd::kScoreTile;
+using std::int64_t;
 
 template <class T>
 void score(const CsrView<T>& x, MatrixView<const T> w, MatrixView<T> s, const Context& context) {

@@ -31,7 +31,10 @@ template <class T>
 class Selector {
  public:
   Selector() = default;
-  explicit Selector(int64_t k) : k_(k) { buffer_.reserve(static_cast<std::size_t>(capacity())); }
+  /// `most` bounds what it can be offered, and with it the memory that a large k takes.
+  Selector(int64_t k, int64_t most) : k_(k) {
+    buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most)));
+  }
 
   /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
   void offer(const T* scores, int64_t count, int64_t first) {
@@ -108,7 +111,7 @@ template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
           MatrixView<float> scores, const Context& context) {
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
-    Selector<T> selector(items.cols);
+    Selector<T> selector(items.cols, s.cols);
     T tile[kScoreTile];
     for (int64_t u = first; u < last; ++u) {
       int64_t at = hidden_from(hidden, u, 0);
@@ -136,12 +139,13 @@ void recommend(const CsrView<T>& x, MatrixView<const T> w, const Hidden& hidden,
   // and the parts' candidates merged. Either way a score is summed in the same order.
   const int64_t block = std::clamp<int64_t>(x.rows / (4 * context.num_threads), 1, kRowsAtOnce);
   const int64_t blocks = (x.rows + block - 1) / block;
-  const int64_t cuts = blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
-  std::vector<Selector<T>> partial(cuts > 1 ? static_cast<std::size_t>(x.rows * cuts) : 0, Selector<T>(k));
+  const int64_t cuts =
+      blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
+  std::vector<Selector<T>> partial(cuts > 1 ? static_cast<std::size_t>(x.rows * cuts) : 0, Selector<T>(k, w.cols));
   parallel_for(context, blocks * cuts, 1, [&](int64_t task, int64_t, int) {
     const int64_t first = task / cuts * block, last = std::min(x.rows, first + block), cut = task % cuts;
     const int64_t tile_begin = tiles * cut / cuts, tile_end = tiles * (cut + 1) / cuts;
-    std::vector<Selector<T>> own(cuts > 1 ? 0 : static_cast<std::size_t>(last - first), Selector<T>(k));
+    std::vector<Selector<T>> own(cuts > 1 ? 0 : static_cast<std::size_t>(last - first), Selector<T>(k, w.cols));
     std::vector<int64_t> at(static_cast<std::size_t>(last - first));
     for (int64_t u = first; u < last; ++u) at[u - first] = hidden_from(hidden, u, tile_begin * kScoreTile);
     T tile[kScoreTile];
@@ -169,7 +173,7 @@ template <class T>
 void recommend(const CsrView<T>& x, const CsrView<T>& w, const Hidden& hidden, MatrixView<std::int32_t> items,
                MatrixView<float> scores, const Context& context) {
   parallel_for(context, x.rows, 16, [&](int64_t first, int64_t last, int) {
-    Selector<T> selector(items.cols);
+    Selector<T> selector(items.cols, w.cols);
     std::vector<T> row(static_cast<std::size_t>(w.cols));
     for (int64_t u = first; u < last; ++u) {
       if (x.indptr[u] < x.indptr[u + 1]) {
@@ -188,12 +192,12 @@ void recommend(const CsrView<T>& x, const CsrView<T>& w, const Hidden& hidden, M
   });
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                                                \
-  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>,               \
-                        MatrixView<float>, const Context&);                                                   \
-  template void recommend<T>(const CsrView<T>&, MatrixView<const T>, const Hidden&, MatrixView<std::int32_t>, \
-                             MatrixView<float>, const Context&);                                              \
-  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, const Hidden&, MatrixView<std::int32_t>,   \
+#define FASTLAE_INSTANTIATE(T)                                                                                     \
+  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
+                        const Context&);                                                                           \
+  template void recommend<T>(const CsrView<T>&, MatrixView<const T>, const Hidden&, MatrixView<std::int32_t>,      \
+                             MatrixView<float>, const Context&);                                                   \
+  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, const Hidden&, MatrixView<std::int32_t>,        \
                              MatrixView<float>, const Context&);
 FASTLAE_INSTANTIATE(float)
 FASTLAE_INSTANTIATE(double)

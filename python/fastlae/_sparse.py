@@ -74,8 +74,13 @@ def as_csr(X: Any, name: str = "X", *, dtype: Any = None, cols: int | None = Non
     return csr
 
 
+def is_sparse(X: Any) -> bool:
+    """Whether `X` is a scipy sparse matrix or array."""
+    return bool(sp.issparse(X))
+
+
 def _convert(X: Any, name: str, dtype: Any) -> Csr:
-    sparse = bool(sp.issparse(X))
+    sparse = is_sparse(X)
     if not sparse:
         X = np.asarray(X)
     if X.ndim != 2 or X.dtype.kind not in "biuf":
@@ -87,45 +92,52 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
     if X.shape[1] >= 2**31 or X.shape[0] >= 2**31:
         raise ValueError(f"{name}: at most 2**31 - 1 users and items, got shape {X.shape}")
-    if sparse:
-        check_structure(X, name)  # before scipy walks over it
-        if X.dtype != dtype:  # first widen, then sum duplicates: small integers would wrap
-            X = X.astype(dtype)
-    A = sp.csr_matrix(X)
-    if A.dtype != dtype:
-        A = A.astype(dtype)
+    with np.errstate(over="ignore"):  # what is too large for dtype becomes infinite, and is refused below
+        A = _to_csr(X, name, dtype) if sparse else sp.csr_matrix(X.astype(dtype))
+        if not A.has_canonical_format or (A.data == 0).any():
+            A = A.copy()  # the caller's arrays may be behind it
+            A.sum_duplicates()
+            A.eliminate_zeros()
     if not np.isfinite(A.data).all():
-        raise ValueError(f"{name}: expected finite values, got NaN or infinity")
-    if not A.has_canonical_format or (A.data == 0).any():
-        A = A.copy() if A is X or np.shares_memory(A.data, getattr(X, "data", A.data)) else A
-        A.sum_duplicates()
-        A.eliminate_zeros()
+        raise ValueError(f"{name}: expected finite values, got NaN or infinity (in {np.dtype(dtype).name})")
     values = None if (A.data == 1).all() else A.data
-    rows, cols = A.shape
-    return Csr(
-        A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False), values, (int(rows), int(cols))
-    )
+    indptr, indices = A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False)
+    return Csr(indptr, indices, values, (int(A.shape[0]), int(A.shape[1])))
+
+
+def _to_csr(X: Any, name: str, dtype: Any) -> Any:
+    """Values become `dtype` before anything is summed: small integers would wrap."""
+    check_structure(X, name)  # before scipy walks over it
+    if X.format not in ("csr", "csc"):
+        X = X.tocoo()  # as it is: duplicates are not summed yet
+    data = X.data.astype(dtype, copy=False)
+    if X.format == "coo":
+        return sp.csr_matrix((data, (X.row, X.col)), shape=X.shape)
+    if X.format == "csc":
+        return sp.csc_matrix((data, X.indices, X.indptr), shape=X.shape).tocsr()
+    return sp.csr_matrix((data, X.indices, X.indptr), shape=X.shape)
 
 
 def check_structure(X: Any, name: str) -> None:
-    """Refuse a sparse matrix whose pointers or indices point outside it: scipy itself would read there."""
+    """Refuse row pointers or indices that point outside a CSR, CSC, BSR or COO matrix."""
     if X.format == "coo":
-        for index, size, what in ((X.row, X.shape[0], "row"), (X.col, X.shape[1], "column")):
-            _check_range(index, size, name, what)
-    elif X.format in ("csr", "csc", "bsr"):
-        lines, size, what = X.shape[0], X.shape[1], "column"
-        if X.format == "csc":
-            lines, size, what = X.shape[1], X.shape[0], "row"
-        elif X.format == "bsr":
-            lines, size = lines // X.blocksize[0], size // X.blocksize[1]
-        indptr, indices = X.indptr, X.indices
-        if len(indptr) != lines + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
-            raise ValueError(f"{name}: the pointers (indptr) are not ascending from 0 to at most {len(indices)}")
-        if len(X.data) < indptr[-1]:
-            raise ValueError(f"{name}: {indptr[-1]} values expected, got {len(X.data)}")
-        _check_range(indices[: indptr[-1]], size, name, what)
+        if not len(X.row) == len(X.col) == len(X.data):
+            raise ValueError(f"{name}: as many rows, columns and values expected")
+        _check_indices(X.row, X.shape[0], f"{name}: a row index")
+        _check_indices(X.col, X.shape[1], f"{name}: a column index")
+        return
+    if X.format not in ("csr", "csc", "bsr"):
+        return
+    major, minor = (1, 0) if X.format == "csc" else (0, 1)
+    shape = [size // step for size, step in zip(X.shape, getattr(X, "blocksize", (1, 1)), strict=True)]
+    indptr, indices = X.indptr, X.indices
+    if len(indptr) != shape[major] + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > len(indices):
+        raise ValueError(f"{name}: the pointers (indptr) are not ascending from 0 to at most {len(indices)}")
+    if len(X.data) < indptr[-1]:
+        raise ValueError(f"{name}: {indptr[-1]} values expected, got {len(X.data)}")
+    _check_indices(indices[: indptr[-1]], shape[minor], f"{name}: a {'column' if minor else 'row'} index")
 
 
-def _check_range(index: Any, size: int, name: str, what: str) -> None:
-    if len(index) and (index.min() < 0 or index.max() >= size):
-        raise ValueError(f"{name}: a {what} index lies outside 0 .. {size - 1}")
+def _check_indices(indices: Any, size: int, what: str) -> None:
+    if len(indices) and (indices.min() < 0 or indices.max() >= size):
+        raise ValueError(f"{what} lies outside 0 .. {size - 1}")

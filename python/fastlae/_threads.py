@@ -44,4 +44,6 @@ def resolve_threads(num_threads: int) -> int:
         raise TypeError(f"num_threads: expected an integer, got {num_threads!r}")
     if num_threads < 0:
         raise ValueError(f"num_threads: expected 0 (all available) or more, got {num_threads}")
+    if num_threads > 4096:
+        raise ValueError(f"num_threads: expected at most 4096, got {num_threads}")
     return int(num_threads) or available_threads()[0]

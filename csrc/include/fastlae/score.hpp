@@ -9,16 +9,16 @@ namespace fastlae {
 /// S <- X W. Every score is summed in the order of its row's entries, so the result does not depend on the number of
 /// threads. Columns go by tiles that stay in cache while all rows of a thread pass.
 template <class T>
-void score(const CsrView<T>& x,      // (rows, k)
-           MatrixView<const T> w,    // (k, n)
-           MatrixView<T> s,          // (rows, n) out
+void score(const CsrView<T>& x,    // (rows, k)
+           MatrixView<const T> w,  // (k, n)
+           MatrixView<T> s,        // (rows, n) out
            const Context& context);
 
 /// q[i] <- sum_{u, v in row i} x_iu x_iv M[u, v], for symmetric M: the diagonal of X M X^T.
 template <class T>
-void quadratic_diagonal(const CsrView<T>& x,      // (rows, m)
-                        MatrixView<const T> m,    // (m, m)
-                        double* q,                // (rows) out
+void quadratic_diagonal(const CsrView<T>& x,    // (rows, m)
+                        MatrixView<const T> m,  // (m, m)
+                        double* q,              // (rows) out
                         const Context& context);
 
 }  // namespace fastlae

@@ -18,8 +18,8 @@ struct Hidden {
 /// The k largest of every row of S, largest first; ties go to the smaller column. Scores of -inf and NaN never win;
 /// a slot that nothing fills holds item -1 and score -inf.
 template <class T>
-void topk(MatrixView<const T> s,           // (rows, n)
-          const T* scale,                  // (n) multiplies the columns, or null: all 1
+void topk(MatrixView<const T> s,  // (rows, n)
+          const T* scale,         // (n) multiplies the columns, or null: all 1
           const Hidden& hidden,
           MatrixView<std::int32_t> items,  // (rows, k) out
           MatrixView<float> scores,        // (rows, k) out
@@ -27,8 +27,8 @@ void topk(MatrixView<const T> s,           // (rows, n)
 
 /// topk(X W) without ever holding X W. A row of X with no entries gets no items.
 template <class T>
-void recommend(const CsrView<T>& x,             // (users, m)
-               MatrixView<const T> w,           // (m, n)
+void recommend(const CsrView<T>& x,    // (users, m)
+               MatrixView<const T> w,  // (m, n)
                const Hidden& hidden,
                MatrixView<std::int32_t> items,  // (users, k) out
                MatrixView<float> scores,        // (users, k) out
@@ -36,8 +36,8 @@ void recommend(const CsrView<T>& x,             // (users, m)
 
 /// The same for sparse W, by rows (input items).
 template <class T>
-void recommend(const CsrView<T>& x,             // (users, m)
-               const CsrView<T>& w,             // (m, n)
+void recommend(const CsrView<T>& x,  // (users, m)
+               const CsrView<T>& w,  // (m, n)
                const Hidden& hidden,
                MatrixView<std::int32_t> items,  // (users, k) out
                MatrixView<float> scores,        // (users, k) out

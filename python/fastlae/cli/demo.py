@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,7 @@ def _read(folder: str, name: str) -> sp.csr_matrix[Any]:
         raise FileNotFoundError(f"--data: no {name} in {folder} (expected a folder with train.npz and test.npz)")
     try:
         return sp.csr_matrix(sp.load_npz(path)).astype(np.float32)
-    except (ValueError, KeyError, EOFError) as error:
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no sparse matrix written by scipy.sparse.save_npz: {error}") from error
 
 

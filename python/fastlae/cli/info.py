@@ -10,13 +10,24 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-import scipy.linalg.blas  # noqa: F401  (loads the BLAS that is reported below)
+import scipy.linalg.blas
 
 from .. import __version__, _memory
 from .._backend import instruction_set
 from .._threads import available_threads
 
-_INTERESTING = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vpopcntdq", "amx_tile", "asimd", "sve")
+_INTERESTING = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_bf16",
+    "avx512_vpopcntdq",
+    "amx_tile",
+    "asimd",
+    "sve",
+)
 
 
 def info() -> str:

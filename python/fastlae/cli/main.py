@@ -20,7 +20,9 @@ def parser() -> argparse.ArgumentParser:
         description="Without options: on an embedded, generated data set with planted taste groups.",
         epilog="example: fastlae demo --data ml-1m   (a folder with train.npz and test.npz)",
     )
-    demo.add_argument("--data", metavar="FOLDER", help="folder with train.npz and test.npz (scipy sparse, users x items)")
+    demo.add_argument(
+        "--data", metavar="FOLDER", help="folder with train.npz and test.npz (scipy sparse, users x items)"
+    )
     demo.add_argument("--seed", type=int, default=0, help="of the generated data and its split (default 0)")
     demo.add_argument("--threads", type=int, default=0, help="threads to use (default: all)")
     return top

@@ -45,7 +45,7 @@ class Metric(float):
     name: str
     definition: str
 
-    def __new__(cls, per_user: NDArray[np.float64], name: str, definition: str = "") -> Metric:  # noqa: D102
+    def __new__(cls, per_user: NDArray[np.float64], name: str, definition: str = "") -> Metric:
         counted = per_user[~np.isnan(per_user)]
         self = super().__new__(cls, counted.mean() if len(counted) else np.nan)
         self.per_user, self.name, self.definition = per_user, name, definition

@@ -16,6 +16,20 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+def is_vector(value: Any) -> bool:
+    """Whether a hyperparameter holds one value per item (a class such as np.float32 has an `ndim` of its own)."""
+    return not isinstance(value, (str, type)) and np.ndim(value) > 0
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy's as Python's, a dtype as its name, anything else as it is."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.item()
+    if isinstance(value, (type, np.dtype)):
+        return np.dtype(value).name
+    return value
+
+
 class Recommender(ABC):
     """Base of all models.
 
@@ -52,9 +66,10 @@ class Recommender(ABC):
         parts = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
-            if not (np.ndim(value) == 0 and np.ndim(parameter.default) == 0 and value == parameter.default):
-                shown = f"<{len(value)} values>" if np.ndim(value) else repr(value)
-                parts.append(f"{name}={shown}")
+            if is_vector(value):
+                parts.append(f"{name}=<{len(value)} values>")
+            elif value != parameter.default:
+                parts.append(f"{name}={plain(value)!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 
     @abstractmethod

@@ -127,17 +127,19 @@ class UsersInverse:
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n). Rows that were trained on need no product with M^-1."""
         known = self._trained_rows(X)
+        if self.roots is not None and self.roots.size:  # a training row of hardly any weight cannot be scaled back
+            known = np.where(self.roots[known] < 1e-10, -1, known)
         out = np.empty((X.shape[0], X.shape[1]), self.matrix.dtype)
         trained, new = np.flatnonzero(known >= 0), np.flatnonzero(known < 0)
         if trained.size:
             users = known[trained]
             # Rows u of D^-1/2 M^-1 Xw Lambda^-1, as columns of Xw^T M^-1.
-            contiguous = users.size and (np.diff(users) == 1).all()
-            columns = self.matrix[:, users[0] : users[-1] + 1] if contiguous else self.matrix[:, users]
+            contiguous = (np.diff(users) == 1).all()
+            columns = self.matrix[:, users[0] : users[-1] + 1] if contiguous else np.take(self.matrix, users, axis=1)
             scores = ops.score(self.by_item, columns, num_threads=self.num_threads)
             scores *= (1.0 / self.ridge).astype(out.dtype)[:, None]
             if self.roots is not None:
-                scores *= _inverse_or_zero(self.roots[users]).astype(out.dtype)
+                scores *= (1.0 / self.roots[users]).astype(out.dtype)
             out[trained] = scores.T
         if new.size:
             out[new] = self._new_rows(X if new.size == X.shape[0] else take_rows(X, new))
@@ -214,7 +216,7 @@ def choose_form(X: Csr, ridge: Vector, form: str, dtype: Any) -> Form:
 
 def build_inverse(
     X: Csr, user_weights: Vector | None, ridge: Vector, *, form: str, dtype: Any, num_threads: int
-) -> Inverse:
+) -> ItemsInverse | UsersInverse:
     """The inverse in the form that `choose_form` takes."""
     if choose_form(X, ridge, form, dtype) == "items":
         return ItemsInverse(X, user_weights, ridge, dtype, num_threads)
@@ -238,16 +240,11 @@ def take_rows(X: Csr, rows: NDArray[np.int64]) -> Csr:
     )
 
 
-def _inverse_or_zero(x: Vector) -> Vector:
-    return np.divide(1.0, x, out=np.zeros_like(x), where=x > 0)
-
-
 def _hash_rows(X: Csr) -> NDArray[np.uint64]:
     """A 64-bit hash of every row: the sum of a mix of (item, value) over its entries."""
     with np.errstate(over="ignore"):
         mixed = (X.indices.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-        if X.values is not None:
-            mixed ^= X.values.astype(np.float64).view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
+        mixed ^= X.dense_values(np.float64).view(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
         mixed ^= mixed >> np.uint64(29)
         mixed *= np.uint64(0xBF58476D1CE4E5B9)
         mixed ^= mixed >> np.uint64(32)
@@ -255,13 +252,9 @@ def _hash_rows(X: Csr) -> NDArray[np.uint64]:
         return np.asarray(total[X.indptr[1:]] - total[X.indptr[:-1]])
 
 
-def _same_row(X: Csr, i: int, Y: Csr, j: int) -> bool:
+def _same_row(X: Csr, i: Any, Y: Csr, j: Any) -> bool:
     a, b = slice(X.indptr[i], X.indptr[i + 1]), slice(Y.indptr[j], Y.indptr[j + 1])
     if not np.array_equal(X.indices[a], Y.indices[b]):
         return False
     ones = np.ones(a.stop - a.start)
-    return np.array_equal(
-        ones if X.values is None else X.values[a], ones if Y.values is None else Y.values[b]
-    )
-
-
+    return np.array_equal(ones if X.values is None else X.values[a], ones if Y.values is None else Y.values[b])

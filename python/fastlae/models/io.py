@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ..errors import ModelFileError
-from .base import Recommender
+from .base import Recommender, is_vector, plain
 
 FORMAT_VERSION = 1
 
@@ -27,10 +27,12 @@ def save(model: Recommender, path: str | PathLike[str]) -> None:
     arrays, facts = model._state()
     params: dict[str, Any] = {}
     for name, value in model.get_params().items():
-        if np.ndim(value):
+        if is_vector(value):
             arrays[f"param.{name}"] = np.asarray(value, dtype=np.float64)
         else:
-            params[name] = value.item() if isinstance(value, np.generic) else value
+            params[name] = plain(value)
+            if not isinstance(params[name], (int, float, str, type(None))):
+                raise TypeError(f"{name}: expected a number, a string or None, got {value!r}, which cannot be saved")
     # The library keeps addresses only, so the arrays must be contiguous, and stay alive.
     arrays = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
     header = json.dumps(
@@ -56,6 +58,7 @@ def load(path: str | PathLike[str]) -> Any:
     Parameters
     ----------
     path : path-like
+        Of a file that `save` wrote.
 
     Returns
     -------
@@ -87,9 +90,11 @@ def load(path: str | PathLike[str]) -> Any:
             if "fastlae" not in metadata or "sha256" not in metadata:
                 raise ModelFileError(f"{path} is a safetensors file, but no model of fastlae")
             header = json.loads(metadata["fastlae"])
-            if not isinstance(header, dict) or header.get("format", 0) > FORMAT_VERSION:
+            if not isinstance(header, dict) or not isinstance(header.get("format"), int):
+                raise ModelFileError(f"{path} is a safetensors file, but no model of fastlae")
+            if header["format"] > FORMAT_VERSION:
                 raise ModelFileError(
-                    f"{path} was written by a newer version of fastlae (file format {header.get('format')}, this one "
+                    f"{path} was written by a newer version of fastlae (file format {header['format']}, this one "
                     f"reads up to {FORMAT_VERSION}): upgrade fastlae"
                 )
             arrays = {name: file.get_tensor(name) for name in sorted(file.keys())}
@@ -112,5 +117,5 @@ def _digest(header: str, arrays: dict[str, NDArray[Any]]) -> str:
     for name, array in arrays.items():
         digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
         if array.size:
-            digest.update(memoryview(array.reshape(-1)).cast("B"))
+            digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

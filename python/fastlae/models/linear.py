@@ -14,21 +14,23 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
-from .._sparse import Csr, as_csr
+from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..errors import NotPositiveDefiniteError
 from ..ops.gram import check_float
-from ..ops.topk import allocate, hidden_items, recommend_checked, slice_hidden, topk_checked
+from ..ops.topk import allocate, check_count, hidden_items, recommend_checked, slice_hidden, topk_checked
 from ..ops.weights import (
     Diagonals,
     check_deql,
     check_dropout,
+    check_number,
+    check_numbers,
     deql_diagonals,
     deql_ridge,
     diagonal_weights,
 )
 from .base import Recommender
-from .inverse import Inverse, ItemsInverse, UsersInverse, build_inverse, row_blocks
+from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,10 +73,12 @@ def user_weights(X: Csr, power: float) -> Vector | None:
         return None
     counts = np.diff(X.indptr).astype(np.float64)
     active = counts > 0
-    weights = np.zeros_like(counts)
-    weights[active] = counts[active] ** -power
-    total = weights.sum()
-    return weights * (active.sum() / total) if total > 0 else weights
+    weights: Vector = np.zeros(len(counts), np.float64)
+    if active.any():
+        largest = counts[active].min() if power > 0 else counts.max()  # of weight 1 before rescaling: no overflow
+        weights[active] = (counts[active] / largest) ** -power
+        weights *= active.sum() / weights.sum()
+    return weights
 
 
 def gram_diagonal(X: Csr, weights: Vector | None) -> Vector:
@@ -82,7 +86,7 @@ def gram_diagonal(X: Csr, weights: Vector | None) -> Vector:
     entry = np.ones(X.nnz) if X.values is None else X.values.astype(np.float64) ** 2
     if weights is not None:
         entry *= np.repeat(weights, np.diff(X.indptr))
-    return np.bincount(X.indices, weights=entry, minlength=X.shape[1])
+    return np.bincount(X.indices, weights=entry, minlength=X.shape[1]).astype(np.float64, copy=False)
 
 
 def invertible_ridge(ridge: Vector, d: Vector) -> Vector:
@@ -92,6 +96,13 @@ def invertible_ridge(ridge: Vector, d: Vector) -> Vector:
 
 class LinearAutoencoder(Recommender):
     """What the full-rank linear autoencoders share; use one of the subclasses."""
+
+    # What is learned.
+    item_counts_: Vector
+    form_: str
+    _weights: Any
+    _dual: UsersInverse
+    _diagonal_vectors: Diagonals
 
     l2: Any
     user_power: float
@@ -115,19 +126,17 @@ class LinearAutoencoder(Recommender):
 
     def _check(self, n: int) -> None:
         """Refuse hyperparameters that make no sense for n items."""
-        l2 = np.asarray(self.l2, dtype=np.float64)
+        l2 = check_numbers(self.l2, "l2")
         if l2.ndim > 1 or (l2.ndim == 1 and l2.shape != (n,)):
             raise ValueError(f"l2: expected a number, or one per item ({n}), got shape {l2.shape}")
-        if not (np.isfinite(l2).all() and (l2 >= 0).all()):
-            raise ValueError(f"l2: expected finite numbers, at least 0, got {self.l2!r}")
+        if (l2 < 0).any():
+            raise ValueError(f"l2: expected numbers of at least 0, got {self.l2!r}")
         dropout = getattr(self, "dropout", 0.0)
         p = check_dropout(dropout)
         if p.ndim == 1 and p.shape != (n,):
             raise ValueError(f"dropout: expected a number, or one per item ({n}), got shape {p.shape}")
         for name in ("user_power", "popularity_power"):
-            value = getattr(self, name)
-            if np.ndim(value) or not np.isfinite(value):
-                raise ValueError(f"{name}: expected a finite number, got {value!r}")
+            check_number(getattr(self, name), name)
         if self.form not in ("auto", "items", "users"):
             raise ValueError(f"form: expected 'auto', 'items' or 'users', got {self.form!r}")
         if self.device not in (None, "cpu"):
@@ -152,8 +161,11 @@ class LinearAutoencoder(Recommender):
             alpha, beta, row_scale = self._diagonals(c, d, ridge)
             column = np.where(touched, d**self.popularity_power, 0.0)
             alpha, beta = np.where(touched, alpha * column, 0.0), np.where(touched, beta * column, 0.0)
-        if not (np.isfinite(alpha).all() and np.isfinite(beta).all()):
-            raise FloatingPointError(f"{self!r}: the weights are not finite; check the hyperparameters")
+            most = np.maximum(np.abs(alpha), np.abs(beta) * max(1.0, c.max(initial=0.0)))
+        if not (most < 1e-6 * float(np.finfo(check_float(self.dtype)).max)).all():
+            raise ValueError(
+                f"popularity_power: the weights of {self!r} exceed what {check_float(self.dtype).name} can hold"
+            )
         return Diagonals(alpha, beta, row_scale)
 
     def fit(self, X: Any) -> Self:
@@ -181,27 +193,25 @@ class LinearAutoencoder(Recommender):
         threads = resolve_threads(self.num_threads)
         csr = as_csr(X, dtype=dtype, nonnegative=True)
         self._check(csr.shape[1])
+        _memory.require(80 * sum(csr.shape), f"working memory for {csr.shape} users, items", "Fewer of them need less.")
         weights = user_weights(csr, self.user_power)
         d = gram_diagonal(csr, weights)
         ridge = invertible_ridge(self._ridge(d), d)
+        if not ((d + ridge).max(initial=0.0) < np.finfo(dtype).max):
+            raise ValueError(f"X, l2: the diagonal of G + Lambda exceeds what {dtype.name} can hold; scale both down")
         inverse = build_inverse(csr, weights, ridge, form=self.form, dtype=dtype, num_threads=threads)
         c = inverse.diagonal()
         check_condition(c, d + ridge, dtype)
         diagonals = self.final_diagonals(c, d, ridge)
-        self._forget()
-        self.item_counts_ = d
-        self.form_ = inverse.form
+        learned: dict[str, Any] = {"item_counts_": d, "form_": inverse.form}
         if isinstance(inverse, ItemsInverse):
-            self._weights: Any = diagonal_weights(inverse.matrix, diagonals, out=inverse.matrix, num_threads=threads)
+            learned["_weights"] = diagonal_weights(inverse.matrix, diagonals, out=inverse.matrix, num_threads=threads)
         else:
-            self._dual = inverse
-            self._diagonal_vectors = diagonals
+            learned |= {"_dual": inverse, "_diagonal_vectors": diagonals}
+        # In one step, so that a fit that fails or is interrupted leaves the model as it was.
+        self.__dict__ = {**self.get_params(), **learned}
         _log.info("%r: fitted %d users x %d items by the %s form", self, *csr.shape, self.form_)
         return self
-
-    def _forget(self) -> None:
-        for name in ("_weights", "_dual", "_diagonal_vectors", "item_counts_", "form_"):
-            self.__dict__.pop(name, None)
 
     @property
     def n_items_(self) -> int:
@@ -229,11 +239,13 @@ class LinearAutoencoder(Recommender):
     def weights_block(self, j0: int, j1: int) -> Any:
         """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest."""
         n = self.n_items_
+        if not (hasattr(j0, "__index__") and hasattr(j1, "__index__")):
+            raise TypeError(f"j0, j1: expected integers, got {j0!r}, {j1!r}")
         if not 0 <= j0 <= j1 <= n:
             raise ValueError(f"j0, j1: expected 0 <= j0 <= j1 <= {n}, got {j0}, {j1}")
         if hasattr(self, "_weights"):
-            block = self._weights[:, j0:j1]
-            return block.toarray() if sp.issparse(block) else block
+            columns = self._weights[:, j0:j1]
+            return columns.toarray() if is_sparse(columns) else columns
         alpha, beta, row_scale = self._diagonal_vectors
         rows = self._dual.product(_unit_rows(np.arange(j0, j1), n))  # C is symmetric
         block = rows.T.astype(np.float64) * beta[j0:j1]
@@ -242,9 +254,15 @@ class LinearAutoencoder(Recommender):
             block *= row_scale[:, None]
         return block.astype(rows.dtype)
 
-    def _csr(self, X: Any) -> Csr:
+    @property
+    def _learned_dtype(self) -> np.dtype[Any]:
+        """Of what is learned; `dtype` may have been set anew since."""
+        dtype: np.dtype[Any] = (self._dual.matrix if self.form_ == "users" else self._weights).dtype
+        return dtype
+
+    def _csr(self, X: Any, name: str = "X") -> Csr:
         self._check_fitted("item_counts_")
-        return as_csr(X, dtype=check_float(self.dtype), cols=self.n_items_, nonnegative=True)
+        return as_csr(X, name, dtype=self._learned_dtype, cols=self.n_items_, nonnegative=True)
 
     def _dual_scores(self, X: Csr) -> NDArray[Any]:
         """X W by the users form, for a block of rows."""
@@ -271,7 +289,7 @@ class LinearAutoencoder(Recommender):
         ndarray, (users, items)
         """
         csr = self._csr(X)
-        dtype = check_float(self.dtype)
+        dtype = self._learned_dtype
         if self.form_ == "items":
             return ops.score(csr, self._weights, num_threads=self.num_threads)
         _memory.require(csr.shape[0] * csr.shape[1] * dtype.itemsize, "the scores", "Score fewer users at a time.")
@@ -332,7 +350,9 @@ class LinearAutoencoder(Recommender):
         Parameters
         ----------
         ids : array_like of int, (items asked for,)
+            Positions.
         k : int
+            At least 1.
 
         Returns
         -------
@@ -341,6 +361,8 @@ class LinearAutoencoder(Recommender):
         """
         n = self.n_items_
         rows = np.atleast_1d(np.asarray(ids))
+        if not rows.size:
+            rows = rows.astype(np.int64)
         if rows.ndim != 1 or rows.dtype.kind not in "iu":
             raise TypeError(f"ids: expected item positions (integers), got {rows.dtype}")
         if rows.size and (rows.min() < 0 or rows.max() >= n):
@@ -353,7 +375,9 @@ class LinearAutoencoder(Recommender):
         Parameters
         ----------
         x : sparse matrix, (1, items)
+            One user.
         item : int
+            Whose score is explained.
         k : int
             At most so many contributions.
 
@@ -363,10 +387,13 @@ class LinearAutoencoder(Recommender):
         contributions : ndarray of float64, (up to k,)
             Over all of the user's items they add up to the score of `item`.
         """
-        csr = self._csr(x)
+        csr = self._csr(x, "x")
         n = self.n_items_
+        check_count(k, "k")
         if csr.shape[0] != 1:
             raise ValueError(f"x: expected one row (one user), got {csr.shape[0]}")
+        if isinstance(item, bool) or not hasattr(item, "__index__"):
+            raise TypeError(f"item: expected a position (an integer), got {item!r}")
         if not 0 <= item < n:
             raise ValueError(f"item: expected a position in 0 .. {n - 1}, got {item}")
         column = np.asarray(self.weights_block(item, item + 1))[:, 0].astype(np.float64)
@@ -391,11 +418,11 @@ class LinearAutoencoder(Recommender):
         """
         n = self.n_items_
         if (top_k is None) == (threshold is None):
-            raise ValueError("sparsify: give either top_k or threshold")
-        if top_k is not None and top_k < 1:
-            raise ValueError(f"top_k: expected at least 1, got {top_k}")
-        if threshold is not None and not threshold >= 0:
-            raise ValueError(f"threshold: expected at least 0, got {threshold}")
+            raise ValueError("top_k, threshold: give one of them")
+        if top_k is not None:
+            check_count(top_k, "top_k")
+        if threshold is not None:
+            check_number(threshold, "threshold", 0)
         blocks = []
         for begin, end in row_blocks(n, n, 8):
             block = np.array(self.weights_block(begin, end))
@@ -573,8 +600,6 @@ class DLAE(LAE):
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
 
 
-
-
 class EDLAE(EASE):
     __doc__ = f"""EDLAE (Steck 2020): DLAE with a zero diagonal, so that no item explains itself; Lambda = p/q d + l2.
 
@@ -612,8 +637,6 @@ class EDLAE(EASE):
         self.l2 = l2
         self.dropout = dropout
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
-
-
 
 
 class RLAE(LinearAutoencoder):
@@ -656,8 +679,7 @@ class RLAE(LinearAutoencoder):
 
     def _check(self, n: int) -> None:
         super()._check(n)
-        if np.ndim(self.xi) or not np.isfinite(self.xi):
-            raise ValueError(f"xi: expected a finite number, got {self.xi!r}")
+        check_number(self.xi, "xi")
 
     def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
         multiplier = np.maximum(0.0, (1.0 - self.xi) / c - ridge)
@@ -705,8 +727,6 @@ class RDLAE(RLAE):
         self.dropout = dropout
         self.xi = xi
         self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
-
-
 
 
 class DEQL(LinearAutoencoder):

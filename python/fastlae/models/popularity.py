@@ -77,4 +77,3 @@ class Popularity(Recommender):
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         self.counts_ = arrays["counts"]
-

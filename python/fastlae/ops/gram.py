@@ -92,7 +92,7 @@ def gram(
 def check_float(dtype: Any) -> np.dtype[Any]:
     """`dtype` as a NumPy dtype, if it is float32 or float64."""
     try:
-        result: np.dtype[Any] = np.dtype(dtype)
+        result: np.dtype[Any] = np.dtype(object if dtype is None else dtype)
     except TypeError:
         result = np.dtype(object)
     if result not in (np.float32, np.float64):

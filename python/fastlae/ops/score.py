@@ -19,6 +19,7 @@ def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threa
     Parameters
     ----------
     X : sparse matrix, (users, m)
+        Interactions.
     W : ndarray, (m, n)
         float32 or float64, rows contiguous.
     out : ndarray, (users, n), optional
@@ -51,6 +52,8 @@ def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threa
             shape[0] * shape[1] * W.itemsize, f"scores of shape {shape}", "Score fewer users at a time, or recommend()."
         )
         out = np.empty(shape, W.dtype)
+    elif not isinstance(out, np.ndarray) or out.dtype != W.dtype or np.may_share_memory(out, W):
+        raise ValueError(f"out: expected a NumPy array of {W.dtype}, apart from W")
     core_for(W, out).score(*csr[:3], W, out, threads)
     return out
 

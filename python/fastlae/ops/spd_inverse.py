@@ -11,7 +11,7 @@ from .. import _memory
 from .._backend import core_for
 from .._threads import resolve_threads
 
-_SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
+SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
 
 def spd_inverse(
@@ -85,7 +85,7 @@ def spd_inverse(
     skew = core.asymmetry(out, threads)
     if np.isnan(skew):
         raise ValueError("a: expected finite numbers, got NaN or infinity")
-    if skew > _SYMMETRY[source.dtype]:
+    if skew > SYMMETRY[source.dtype]:
         raise ValueError(f"a: expected a symmetric matrix; a[i, j] and a[j, i] differ by {skew:.1e} of the diagonal")
     core.spd_inverse(out, threads)
     return out

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
-from .._sparse import Csr, as_csr
+from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
+from .weights import check_numbers
 
 Pair = tuple[NDArray[np.int32], NDArray[np.float32]]
 
@@ -52,8 +52,10 @@ def topk(
         raise TypeError("scores: expected a two-dimensional NumPy array of float32 or float64")
     rows, n = scores.shape
     if scale is not None:
-        scale = _vector(scale, "scale", n, scores.dtype)
+        scale = _vector(check_numbers(scale, "scale"), "scale", n, scores.dtype)
     if columns is not None:
+        if np.asarray(columns).dtype != np.bool_:
+            raise TypeError(f"columns: expected a vector of bool, got {np.asarray(columns).dtype}")
         columns = _vector(columns, "columns", n, np.uint8)
     seen = None
     if hidden is not None:
@@ -126,7 +128,7 @@ def recommend(
     (array([[ 1,  2, -1]], dtype=int32), array([[ 1. ,  0.5, -inf]], dtype=float32))
     """
     threads = resolve_threads(num_threads)
-    if not sp.issparse(W) and not isinstance(W, np.ndarray):
+    if not is_sparse(W) and not isinstance(W, np.ndarray):
         raise TypeError(f"W: expected a NumPy array or a scipy sparse matrix, got {type(W).__name__}")
     if W.ndim != 2 or W.dtype not in (np.float32, np.float64):
         raise TypeError(f"W: expected a matrix of float32 or float64, got {W.dtype} with {W.ndim} dimension(s)")
@@ -141,7 +143,7 @@ def recommend(
 def recommend_checked(X: Csr, W: Any, k: int, seen: Any, columns: Any, num_threads: int) -> Pair:
     """`recommend` after its checks; `seen` and `columns` as `hidden_items` gives them."""
     items, best = allocate(X.shape[0], k)
-    if sp.issparse(W):
+    if is_sparse(W):
         weights = as_csr(W, "W")
         triple = (weights.indptr, weights.indices, weights.dense_values(W.dtype))
         core_for(best).recommend_sparse(*X[:3], triple, W.shape[1], seen, columns, items, best, num_threads)
@@ -160,7 +162,7 @@ def hidden_items(
         allowed[_positions(items, "items", n)] = 1
         columns |= 1 - allowed
     per_user = None
-    if sp.issparse(forbid) or isinstance(forbid, Csr):
+    if is_sparse(forbid) or isinstance(forbid, Csr):
         per_user = as_csr(forbid, "forbid", cols=n)
         if per_user.shape[0] != X.shape[0]:
             raise ValueError(f"forbid: expected {X.shape[0]} rows (users), got {per_user.shape[0]}")
@@ -176,12 +178,18 @@ def hidden_items(
 
 def allocate(rows: int, k: int) -> Pair:
     """Arrays for the k best of `rows` rows."""
-    if isinstance(k, bool) or not hasattr(k, "__index__"):
-        raise TypeError(f"k: expected an integer, got {k!r}")
-    if k < 1:
-        raise ValueError(f"k: expected at least 1, got {k}")
+    check_count(k, "k")
     _memory.require(rows * int(k) * 8, f"{k} items for each of {rows} users", "A smaller k needs less.")
     return np.empty((rows, int(k)), np.int32), np.empty((rows, int(k)), np.float32)
+
+
+def check_count(value: Any, name: str) -> int:
+    """`value` as an integer from 1 to what an int32 holds."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+    if not 1 <= value < 2**31:
+        raise ValueError(f"{name}: expected at least 1 and less than 2**31, got {value}")
+    return int(value)
 
 
 def _positions(values: Any, name: str, n: int) -> NDArray[np.int64]:

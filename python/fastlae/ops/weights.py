@@ -1,7 +1,7 @@
 """From a regularised inverse to item-item weights: the diagonal family, and the general Miller update.
 
-Every full-rank linear autoencoder has the form ``W = diag(r) (diag(alpha) + C diag(beta))`` with ``C = (G + Lambda)^-1``
-and Lambda diagonal. What the models differ in is Lambda (`ridge`) and the vectors alpha, beta and r.
+Every full-rank linear autoencoder has the form ``W = diag(r) (diag(alpha) + C diag(beta))``, where Lambda is diagonal
+and ``C = (G + Lambda)^-1``. What the models differ in is Lambda (`ridge`) and the vectors alpha, beta and r.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .. import _memory
 from .._backend import core_for
 from .._threads import resolve_threads
+from .spd_inverse import SYMMETRY
 
 Vector = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ class Diagonals(NamedTuple):
 
 
 def deql_scale(dropout: float, a: float, b: float) -> float:
-    """g = q^2 (p a^2 + q b^2), the weight of the off-diagonal of G in DEQL's Hessian."""
+    """The weight of the off-diagonal of G in DEQL's Hessian, g = q^2 (p a^2 + q b^2)."""
     q = 1.0 - dropout
     return q * q * (dropout * a * a + q * b * b)
 
@@ -125,11 +126,15 @@ def deql_weights(
     array([[0.    , 0.5   ],
            [0.6667, 0.    ]])
     """
-    C = _square(C, "C")
-    d = np.ascontiguousarray(d, dtype=np.float64)
-    if d.shape != (len(C),):
-        raise ValueError(f"d: expected shape ({len(C)},), got {d.shape}")
+    C = _symmetric(C, "C", num_threads)
+    d = check_numbers(d, "d")
+    if d.shape != (len(C),) or (d < 0).any():
+        raise ValueError(f"d: expected non-negative numbers of shape ({len(C)},), got shape {d.shape}")
+    if (C.diagonal() <= 0).any():
+        raise ValueError("C: expected a positive definite matrix, got one whose diagonal is not positive")
     check_deql(l2=l2, dropout=dropout, a=a, b=b)
+    if np.ndim(dropout) and np.shape(dropout) != d.shape:
+        raise ValueError(f"dropout: expected a number, or one per item ({len(C)}), got shape {np.shape(dropout)}")
     ridge = deql_ridge(d, l2=l2, dropout=dropout, a=a, b=b)
     diagonals = deql_diagonals(
         C.diagonal().astype(np.float64), d, ridge, l2=l2, dropout=dropout, a=a, b=b, zero_diagonal=zero_diagonal
@@ -144,6 +149,8 @@ def diagonal_weights(
     if out is None:
         _memory.require(C.nbytes, f"a weight matrix of order {len(C)}", "out=C writes over the inverse.")
         out = np.empty_like(C, order="C")
+    elif not isinstance(out, np.ndarray) or out.dtype != C.dtype or out.shape != C.shape:
+        raise ValueError(f"out: expected a NumPy array of {C.dtype} and shape {C.shape}")
     vectors = [None if v is None else np.ascontiguousarray(v, dtype=np.float64) for v in diagonals]
     core_for(C, out).diagonal_weights(C, *vectors, out, resolve_threads(num_threads))
     return out
@@ -180,7 +187,7 @@ def miller_update(
     array([[0.25, 0.  ],
            [0.  , 0.25]])
     """
-    H0_inv = _square(H0_inv, "H0_inv")
+    H0_inv = _symmetric(H0_inv, "H0_inv", num_threads)
     arrays = [H0_inv]
     for name, array in (("V", V), ("E1", E1), ("E2", E2)):
         checked = _square(array, name)
@@ -192,17 +199,40 @@ def miller_update(
     _memory.require(2 * H0_inv.nbytes, f"the updates of order {len(H0_inv)}", "deql_weights needs no further memory.")
     out, work = np.empty_like(H0_inv, order="C"), np.empty_like(H0_inv, order="C")
     core_for(H0_inv).miller_update(*arrays, out, work, resolve_threads(num_threads))
+    bad = ~np.isfinite(out).all(axis=0)
+    if bad.any():
+        raise ValueError(
+            f"V, E1, E2: expected finite numbers and changes that leave H0 regular; item {int(np.argmax(bad))} has no "
+            "finite solution"
+        )
     return out
+
+
+def check_numbers(values: Any, name: str) -> Vector:
+    """`values`, a number or an array, as float64 if they are finite real numbers."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"{name}: expected numbers, got {values!r}")
+    result = np.ascontiguousarray(array, dtype=np.float64).reshape(array.shape)
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name}: expected finite numbers, got {values!r}")
+    return result
+
+
+def check_number(value: Any, name: str, least: float = -np.inf) -> float:
+    """`value` as one finite real number of at least `least`."""
+    number = check_numbers(value, name)
+    if number.ndim or number < least:
+        bound = "" if least == -np.inf else f", at least {least:g}"
+        raise ValueError(f"{name}: expected one finite number{bound}, got {value!r}")
+    return float(number)
 
 
 def check_deql(*, l2: Any, dropout: Any, a: float, b: float) -> None:
     """Refuse hyperparameters for which DEQL's objective has no minimiser."""
     p = check_dropout(dropout)
-    if np.ndim(l2) or not np.isfinite(l2) or l2 < 0:
-        raise ValueError(f"l2: expected one finite number, at least 0, got {l2!r}")
-    for name, value in (("a", a), ("b", b)):
-        if not np.isfinite(value) or value < 0:
-            raise ValueError(f"{name}: expected a finite number, at least 0, got {value!r}")
+    for name, value in (("l2", l2), ("a", a), ("b", b)):
+        check_number(value, name, 0)
     if p.ndim and l2 != 0:
         raise ValueError(f"l2: must be 0 with a dropout per item, got {l2!r}")
     if ((p * a * a + (1 - p) * b * b) == 0).any():
@@ -211,14 +241,26 @@ def check_deql(*, l2: Any, dropout: Any, a: float, b: float) -> None:
 
 def check_dropout(dropout: Any) -> Vector:
     """`dropout` as float64, a number or a vector, inside [0, 1)."""
-    p = np.asarray(dropout, dtype=np.float64)
-    if p.ndim > 1 or not (np.isfinite(p).all() and (p >= 0).all() and (p < 1).all()):
+    p = check_numbers(dropout, "dropout")
+    if p.ndim > 1 or not ((p >= 0).all() and (p < 1).all()):
         raise ValueError(f"dropout: expected a probability in [0, 1), one or one per item, got {dropout!r}")
     return p
 
 
-def _square(array: Any, name: str) -> NDArray[Any]:
-    array = np.asarray(array)
+def _symmetric(array: Any, name: str, num_threads: int) -> NDArray[Any]:
+    array = _square(array, name)
+    if len(array) > 1 and array.strides[1] != array.itemsize:
+        raise ValueError(f"{name}: rows must be contiguous (C order)")
+    skew = float(core_for(array).asymmetry(array, resolve_threads(num_threads)))
+    if np.isnan(skew):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    if skew > SYMMETRY[array.dtype]:
+        raise ValueError(f"{name}: expected a symmetric matrix; [i, j] and [j, i] differ by {skew:.1e} of the diagonal")
+    return array
+
+
+def _square(matrix: Any, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1]:
         raise ValueError(f"{name}: expected a square matrix, got shape {array.shape}")
     if array.dtype not in (np.float32, np.float64):

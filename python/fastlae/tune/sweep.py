@@ -7,6 +7,7 @@ column scaling and one selection.
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
@@ -21,8 +22,8 @@ from .._threads import resolve_threads
 from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
 from ..models.linear import DEQL, LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
 from ..ops.gram import check_float
-from ..ops.topk import allocate, hidden_items, slice_hidden, topk_checked
-from ..ops.weights import deql_scale
+from ..ops.topk import allocate, check_count, hidden_items, slice_hidden, topk_checked
+from ..ops.weights import check_number, deql_scale
 
 _log = logging.getLogger("fastlae")
 
@@ -56,8 +57,7 @@ class SweepResult:
 
     def to_pandas(self) -> Any:
         """The table as a pandas DataFrame (needs pandas)."""
-        import pandas
-
+        pandas: Any = importlib.import_module("pandas")
         return pandas.DataFrame(self.table)
 
     def __str__(self) -> str:
@@ -79,7 +79,7 @@ def sweep(
     train: Any,
     validation: Any,
     *,
-    models: Iterable[str | type[LinearAutoencoder]] = ("EASE", "DLAE", "EDLAE", "DEQL"),
+    models: str | type[LinearAutoencoder] | Iterable[str | type[LinearAutoencoder]] = ("EASE", "DLAE", "EDLAE", "DEQL"),
     ridge: Iterable[float] = (50.0, 100.0, 200.0, 400.0, 800.0),
     dropout: Iterable[float] = (0.3, 0.5, 0.7),
     a: Iterable[float] = (1.0,),
@@ -100,10 +100,11 @@ def sweep(
     Parameters
     ----------
     train : sparse matrix, (users, items)
+        Interactions to learn from.
     validation : sparse matrix
         Targets. Weak protocol (no `fold_in`): (users, items), of the users of `train`, whose rows of `train` are
         scored and masked. Strong protocol: (held-out users, items), row by row for `fold_in`.
-    models : names or classes
+    models : one or several names or classes
         Of "LAE", "EASE", "DLAE", "EDLAE", "RLAE", "RDLAE" and "DEQL".
     ridge : floats
         What is added to the diagonal beside (p/q) d: `l2` for every model but DEQL, whose l2 is ``ridge * g`` with
@@ -154,6 +155,7 @@ def sweep(
     with_targets = np.flatnonzero(np.diff(targets.indptr))
     if not with_targets.size:
         raise ValueError("validation: no user has a target")
+    check_count(k, "k")
     measure = _metric(metric, k, strong=fold_in is not None)
     grid = {"ridge": ridge, "dropout": dropout, "a": a, "b": b, "xi": xi}
     grid |= {"user_power": user_power, "popularity_power": popularity_power}
@@ -200,9 +202,7 @@ class _Grams:
         """The inverse for one Lambda."""
         chosen = choose_form(self.X, ridge, form, self.dtype)
         if chosen == "users":
-            return build_inverse(
-                self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads
-            )
+            return build_inverse(self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads)
         free = _memory.available_memory()
         if self.power != power:
             self.kept = None
@@ -226,12 +226,14 @@ def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threa
 
 
 def _points(
-    models: Iterable[str | type[LinearAutoencoder]], grid: dict[str, list[float]], common: dict[str, Any]
+    models: str | type[LinearAutoencoder] | Iterable[str | type[LinearAutoencoder]],
+    grid: dict[str, list[float]],
+    common: dict[str, Any],
 ) -> list[tuple[LinearAutoencoder, dict[str, Any]]]:
     """Every combination as an unfitted model, with its row of the table."""
     points = []
-    for model in models:
-        cls = _model_class(model)
+    for model in [models] if isinstance(models, (str, type)) else models:
+        cls: Any = _model_class(model)
         names = [name for name in grid if name == "ridge" or name in cls._param_names()]
         for values in itertools.product(*(grid[name] for name in names)):
             params = dict(zip(names, values, strict=True))
@@ -268,9 +270,9 @@ def _model_class(model: str | type[LinearAutoencoder]) -> type[LinearAutoencoder
 def _values(name: str, values: Iterable[float]) -> list[float]:
     if np.ndim(values) != 1:  # type: ignore[arg-type]
         raise TypeError(f"{name}: expected a list of numbers, got {values!r}")
-    numbers = [float(v) for v in values]
-    if not numbers or not np.isfinite(numbers).all():
-        raise ValueError(f"{name}: expected at least one number, all finite, got {values!r}")
+    numbers = [check_number(v, name) for v in values]
+    if not numbers:
+        raise ValueError(f"{name}: expected at least one number, got {values!r}")
     if name == "dropout" and not all(0 <= v < 1 for v in numbers):
         raise ValueError(f"dropout: expected probabilities in [0, 1), got {values!r}")
     if name in ("ridge", "a", "b") and min(numbers) < 0:
