@@ -32,9 +32,7 @@ class Selector {
  public:
   Selector() = default;
   /// `most` bounds what it can be offered, and with it the memory that a large k takes.
-  Selector(int64_t k, int64_t most) : k_(k) {
-    buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most)));
-  }
+  Selector(int64_t k, int64_t most) : k_(k) { buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most))); }
 
   /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
   void offer(const T* scores, int64_t count, int64_t first) {
@@ -102,8 +100,21 @@ int64_t hidden_from(const Hidden& hidden, int64_t u, int64_t j) {
   return std::lower_bound(hidden.indices + hidden.indptr[u], hidden.indices + hidden.indptr[u + 1], j) - hidden.indices;
 }
 
-// Rows that one thread takes through all tiles at once: their buffers stay within some megabytes.
-constexpr int64_t kRowsAtOnce = 4096;
+/// Bounds of blocks of rows with about the same number of entries: one a thread, or more where the candidates of a
+/// block would take more than some megabytes; single rows where there are fewer than 16 a thread.
+template <class T>
+std::vector<int64_t> equal_work(const CsrView<T>& x, int num_threads, int64_t k) {
+  const int64_t most = std::clamp<int64_t>((32 << 20) / (16 * k + 512), 64, 8192);
+  const bool few = x.rows < 16 * num_threads;
+  const int64_t blocks = few ? x.rows : std::max<int64_t>(num_threads, (x.rows + most - 1) / most);
+  std::vector<int64_t> bounds{0};
+  for (int64_t b = 1; b < blocks; ++b) {
+    const int64_t* const at = std::lower_bound(x.indptr, x.indptr + x.rows, x.indptr[0] + x.nnz() / blocks * b);
+    bounds.push_back(few ? b : std::clamp<int64_t>(at - x.indptr, bounds.back(), x.rows));
+  }
+  bounds.push_back(x.rows);
+  return bounds;
+}
 
 }  // namespace
 
@@ -135,15 +146,16 @@ void recommend(const CsrView<T>& x, MatrixView<const T> w, const Hidden& hidden,
                MatrixView<float> scores, const Context& context) {
   const simd::ScoreTile<T> score_tile = simd::score_tile<T>();
   const int64_t k = items.cols, tiles = (w.cols + kScoreTile - 1) / kScoreTile;
-  // Many users: each task takes a block of them through all tiles. Few users: the tiles are cut among the threads too,
-  // and the parts' candidates merged. Either way a score is summed in the same order.
-  const int64_t block = std::clamp<int64_t>(x.rows / (4 * context.num_threads), 1, kRowsAtOnce);
-  const int64_t blocks = (x.rows + block - 1) / block;
+  // Many users: each task takes a block of them through all tiles, and blocks are large, since W is read once for each.
+  // Few users: the tiles are cut among the threads too, and the parts' candidates merged. Either way a score is summed
+  // in the same order.
+  const std::vector<int64_t> bounds = equal_work(x, context.num_threads, k);
+  const auto blocks = static_cast<int64_t>(bounds.size()) - 1;
   const int64_t cuts =
       blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
   std::vector<Selector<T>> partial(cuts > 1 ? static_cast<std::size_t>(x.rows * cuts) : 0, Selector<T>(k, w.cols));
   parallel_for(context, blocks * cuts, 1, [&](int64_t task, int64_t, int) {
-    const int64_t first = task / cuts * block, last = std::min(x.rows, first + block), cut = task % cuts;
+    const int64_t first = bounds[task / cuts], last = bounds[task / cuts + 1], cut = task % cuts;
     const int64_t tile_begin = tiles * cut / cuts, tile_end = tiles * (cut + 1) / cuts;
     std::vector<Selector<T>> own(cuts > 1 ? 0 : static_cast<std::size_t>(last - first), Selector<T>(k, w.cols));
     std::vector<int64_t> at(static_cast<std::size_t>(last - first));

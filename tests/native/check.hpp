@@ -73,6 +73,28 @@ class Matrix {
   std::vector<T> memory_;
 };
 
+template <class T>
+struct Csr {
+  std::vector<std::int64_t> indptr{0};
+  std::vector<std::int32_t> indices;
+  std::vector<T> values;
+};
+
+/// Popular columns first in every third place, every fifth row and every seventh column empty.
+template <class T>
+Csr<T> interactions(std::int64_t users, std::int64_t items, double density, Random& random) {
+  Csr<T> x;
+  for (std::int64_t u = 0; u < users; ++u) {
+    for (std::int64_t i = 0; i < items; ++i)
+      if (u % 5 != 3 && i % 7 != 2 && (random() + 1) / 2 < density * (i % 3 == 0 ? 3 : 1)) {
+        x.indices.push_back(static_cast<std::int32_t>(i));
+        x.values.push_back(static_cast<T>(random()));
+      }
+    x.indptr.push_back(static_cast<std::int64_t>(x.indices.size()));
+  }
+  return x;
+}
+
 inline Context context(int threads) {
   Context result;
   result.num_threads = threads;

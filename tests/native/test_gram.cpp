@@ -7,28 +7,6 @@ namespace fastlae::test {
 using std::int64_t;
 
 template <class T>
-struct Csr {
-  std::vector<int64_t> indptr{0};
-  std::vector<std::int32_t> indices;
-  std::vector<T> values;
-};
-
-/// Popular columns first in every third place, every fifth row and every seventh column empty.
-template <class T>
-Csr<T> interactions(int64_t users, int64_t items, double density, Random& random) {
-  Csr<T> x;
-  for (int64_t u = 0; u < users; ++u) {
-    for (int64_t i = 0; i < items; ++i)
-      if (u % 5 != 3 && i % 7 != 2 && (random() + 1) / 2 < density * (i % 3 == 0 ? 3 : 1)) {
-        x.indices.push_back(static_cast<std::int32_t>(i));
-        x.values.push_back(static_cast<T>(random()));
-      }
-    x.indptr.push_back(static_cast<int64_t>(x.indices.size()));
-  }
-  return x;
-}
-
-template <class T>
 void check(int64_t users, int64_t items, double density, bool valued, bool weighted, int64_t skipped) {
   Random random(static_cast<std::uint64_t>(users * 1000 + items));
   const Csr<T> x = interactions<T>(users, items, density, random);

@@ -1,0 +1,136 @@
+// Scores and the k best of them, against plain loops and a full sort.
+#include <algorithm>
+#include <numeric>
+
+#include "check.hpp"
+#include "fastlae/metrics.hpp"
+#include "fastlae/score.hpp"
+#include "fastlae/topk.hpp"
+
+namespace fastlae::test {
+
+using std::int64_t;
+
+template <class T>
+void check(int64_t users, int64_t items, int64_t k, bool valued) {
+  Random random(static_cast<std::uint64_t>(users * 7919 + items * 31 + k));
+  const Csr<T> data = interactions<T>(users, items, 0.15, random);
+  const Csr<T> hidden_rows = interactions<T>(users, items, 0.1, random);
+  const CsrView<T> x{users, items, data.indptr.data(), data.indices.data(), valued ? data.values.data() : nullptr};
+  Matrix<T> w(items, items, 3);
+  for (int64_t i = 0; i < items; ++i)
+    for (int64_t j = 0; j < items; ++j) w(i, j) = static_cast<T>(std::round(random() * 4) / 4);  // many ties
+  std::vector<std::uint8_t> columns(static_cast<std::size_t>(items), 0);
+  for (int64_t j = 0; j < items; j += 11) columns[static_cast<std::size_t>(j)] = 1;
+  Hidden hidden;
+  hidden.indptr = hidden_rows.indptr.data();
+  hidden.indices = hidden_rows.indices.data();
+  hidden.columns = columns.data();
+
+  Matrix<T> s(users, items, 2);
+  score<T>(x, w.view(), s.view(), context(2));
+  CHECK(s.intact(), "score wrote between rows");
+  // W as a sparse matrix that stores every entry.
+  std::vector<int64_t> w_indptr(static_cast<std::size_t>(items) + 1);
+  std::vector<std::int32_t> w_indices;
+  std::vector<T> w_values;
+  for (int64_t i = 0; i < items; ++i) {
+    for (int64_t j = 0; j < items; ++j) {
+      w_indices.push_back(static_cast<std::int32_t>(j));
+      w_values.push_back(w(i, j));
+    }
+    w_indptr[static_cast<std::size_t>(i) + 1] = static_cast<int64_t>(w_indices.size());
+  }
+  const CsrView<T> sparse_w{items, items, w_indptr.data(), w_indices.data(), w_values.data()};
+
+  for (const int threads : {1, 2, 5}) {
+    Matrix<std::int32_t> found(users, k), from_scores(users, k), from_sparse(users, k);
+    Matrix<float> best(users, k), best_scores(users, k), best_sparse(users, k);
+    recommend<T>(x, static_cast<MatrixView<const T>>(w.view()), hidden, found.view(), best.view(), context(threads));
+    topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
+    recommend<T>(x, sparse_w, hidden, from_sparse.view(), best_sparse.view(), context(threads));
+    for (int64_t u = 0; u < users; ++u) {
+      std::vector<double> exact(static_cast<std::size_t>(items), 0.0);
+      for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e)
+        for (int64_t j = 0; j < items; ++j)
+          exact[static_cast<std::size_t>(j)] +=
+              static_cast<double>(x.value(e)) * static_cast<double>(w(x.indices[e], j));
+      std::vector<std::int32_t> allowed;
+      for (int64_t j = 0; j < items; ++j) {
+        CHECK(std::abs(static_cast<double>(s(u, j)) - exact[static_cast<std::size_t>(j)]) < 1e-4, "score (%d, %d)",
+              static_cast<int>(u), static_cast<int>(j));
+        const auto begin = hidden.indices + hidden.indptr[u], end = hidden.indices + hidden.indptr[u + 1];
+        if (!columns[static_cast<std::size_t>(j)] && !std::binary_search(begin, end, j))
+          allowed.push_back(static_cast<std::int32_t>(j));
+      }
+      std::stable_sort(allowed.begin(), allowed.end(),
+                       [&](std::int32_t i, std::int32_t j) { return s(u, i) > s(u, j); });
+      const bool empty = x.indptr[u] == x.indptr[u + 1];
+      for (int64_t r = 0; r < k; ++r) {
+        const bool filled = r < static_cast<int64_t>(allowed.size());
+        const std::int32_t expected = filled ? allowed[static_cast<std::size_t>(r)] : -1;
+        CHECK(from_scores(u, r) == expected, "topk, user %d slot %d", static_cast<int>(u), static_cast<int>(r));
+        CHECK(found(u, r) == (empty ? -1 : expected), "recommend, user %d slot %d, %d threads", static_cast<int>(u),
+              static_cast<int>(r), threads);
+        if (!valued)  // sums of quarters are exact, so the order of summation does not matter
+          CHECK(from_sparse(u, r) == found(u, r), "sparse W, user %d slot %d", static_cast<int>(u),
+                static_cast<int>(r));
+      }
+    }
+  }
+}
+
+template <class T>
+void check_quadratic(int64_t rows, int64_t order) {
+  Random random(17);
+  const Csr<T> data = interactions<T>(rows, order, 0.2, random);
+  const CsrView<T> x{rows, order, data.indptr.data(), data.indices.data(), data.values.data()};
+  Matrix<T> m(order, order, 1);
+  for (int64_t i = 0; i < order; ++i)
+    for (int64_t j = 0; j <= i; ++j) m(i, j) = m(j, i) = static_cast<T>(random());
+  std::vector<double> q(static_cast<std::size_t>(rows));
+  quadratic_diagonal<T>(x, m.view(), q.data(), context(3));
+  for (int64_t i = 0; i < rows; ++i) {
+    double expected = 0;
+    for (int64_t e = x.indptr[i]; e < x.indptr[i + 1]; ++e)
+      for (int64_t f = x.indptr[i]; f < x.indptr[i + 1]; ++f)
+        expected += static_cast<double>(x.value(e)) * static_cast<double>(x.value(f)) *
+                    static_cast<double>(m(x.indices[e], x.indices[f]));
+    CHECK(std::abs(expected - q[static_cast<std::size_t>(i)]) < 1e-9, "row %d", static_cast<int>(i));
+  }
+}
+
+void check_metrics() {
+  const std::vector<int64_t> indptr{0, 2, 2};
+  const std::vector<std::int32_t> targets{1, 4};
+  const CsrView<float> held_out{2, 6, indptr.data(), targets.data(), nullptr};
+  Matrix<std::int32_t> top(2, 4);
+  const std::int32_t lists[2][4] = {{4, 0, 4, 1}, {0, 1, -1, -1}};
+  for (int64_t u = 0; u < 2; ++u)
+    for (int64_t r = 0; r < 4; ++r) top(u, r) = lists[u][r];
+  const std::int32_t cutoffs[2] = {1, 4};
+  Matrix<double> hits(2, 2), dcg(2, 2), precision(2, 2), rank(2, 2);
+  ranking_sums(top.view(), held_out, cutoffs, 2, {hits.view(), dcg.view(), precision.view(), rank.view()}, context(2));
+  CHECK(hits(0, 0) == 1 && hits(0, 1) == 2 && hits(1, 1) == 0, "hits");
+  CHECK(std::abs(dcg(0, 1) - (1 + 1 / std::log2(5.0))) < 1e-12, "dcg");
+  CHECK(std::abs(precision(0, 1) - 1.5) < 1e-12 && rank(0, 0) == 1, "precision, rank");
+}
+
+}  // namespace fastlae::test
+
+int main() {
+  using namespace fastlae::test;
+  for (const bool valued : {false, true}) {
+    check<float>(1, 300, 5, valued);
+    check<float>(70, 130, 10, valued);
+    check<float>(40, 128, 200, valued);
+    check<float>(3, 1100, 1, valued);
+    check<float>(9, 1, 2, valued);
+    check<double>(33, 257, 7, valued);
+    check<double>(0, 5, 2, valued);
+  }
+  check_quadratic<float>(20, 50);
+  check_quadratic<double>(1, 1);
+  check_metrics();
+  return report("recommend");
+}
