@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -121,3 +124,11 @@ def test_int64_indices_and_stored_zeros():
     )
     np.testing.assert_array_equal(score(A, np.eye(3)), [[2, 0, 0], [0, 0, 0]])
     assert A.nnz == 3
+
+
+def test_dtypes_are_compared_by_value():
+    W = np.eye(3, dtype=np.float32)
+    twin = copy.deepcopy(W)  # its dtype is another object
+    np.testing.assert_array_equal(score(np.eye(3), twin, out=pickle.loads(pickle.dumps(W)) * 0), W)
+    with pytest.raises(TypeError, match="W: expected"):
+        score(np.eye(3), W.astype(W.dtype.newbyteorder()))
