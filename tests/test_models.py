@@ -177,6 +177,20 @@ def test_float32_is_close_to_float64(name, form):
     np.testing.assert_allclose(single.weights_, double.weights_, atol=1e-4 * abs(double.weights_).max())
 
 
+@pytest.mark.parametrize("users", [30, 200])
+@pytest.mark.parametrize("l2", [100.0, 1.0, 0.1, 1e-2, 1e-3, 1e-5])
+def test_the_users_form_is_right_or_refuses(l2, users):
+    """Its diagonal is a difference that cancels where l2 is tiny beside an item's interactions."""
+    X = fastlae.data.make_interactions(n_users=users, n_items=80, n_interactions=users * 16, seed=0)
+    want = EASE(l2=l2, dtype="float64", form="items").fit(X).weights_
+    try:
+        got = EASE(l2=l2, form="users").fit(X).weights_
+    except np.linalg.LinAlgError:
+        assert l2 <= 0.1
+    else:
+        np.testing.assert_allclose(got, want, atol=0.05 * abs(want).max())
+
+
 def test_results_do_not_depend_on_the_format_or_number_type_of_the_input():
     X = interactions()
     want = EASE(l2=2.0).fit(X).weights_
