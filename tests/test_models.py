@@ -252,7 +252,7 @@ def test_hyperparameters(cls):
     assert repr(cls(**params)) == repr(model)
     assert model.set_params(num_threads=1) is model
     assert repr(model) == f"{cls.__name__}(num_threads=1)"
-    with pytest.raises(ValueError, match=f"{cls.__name__} has no hyperparameter 'depth'"):
+    with pytest.raises(ValueError, match=rf"{cls.__name__} has no hyperparameter 'depth'"):
         model.set_params(depth=3)
     with pytest.raises(TypeError):
         cls(1.0)  # keyword-only
@@ -269,11 +269,12 @@ def test_unfitted(cls):
     calls = [lambda m: m.score(X), lambda m: m.recommend(X, k=1), lambda m: m.save("never")]
     if cls is not Popularity:
         calls += [
-            lambda m: m.weights_, lambda m: m.weights_block(0, 1), lambda m: m.similar_items([0], 1), lambda m: m.n_items_,
+            lambda m: m.weights_, lambda m: m.weights_block(0, 1), lambda m: m.similar_items([0], 1),
+            lambda m: m.n_items_,
             lambda m: m.explain(X[:1], 0), lambda m: m.sparsify(top_k=1),
         ]  # fmt: skip
     for call in calls:
-        with pytest.raises(NotFittedError, match=f"this {cls.__name__} is not fitted yet"):
+        with pytest.raises(NotFittedError, match=rf"this {cls.__name__} is not fitted yet"):
             call(cls())
 
 
@@ -342,7 +343,7 @@ def test_memory_is_told_before_it_is_taken(monkeypatch):
     with pytest.raises(fastlae.MemoryNeededError, match="Score fewer users"):
         EASE().fit(huge).score(sp.csr_matrix((10**6, 2_000_000), dtype=np.float32))
     monkeypatch.setattr(fastlae._memory, "available_memory", lambda: 1000)
-    with pytest.raises(fastlae.MemoryNeededError, match="1.0 kB are available"):
+    with pytest.raises(fastlae.MemoryNeededError, match=r"1.0 kB are available"):
         EASE().fit(interactions())
 
 
@@ -399,15 +400,15 @@ def changed(row, column, value):
     ],
 )  # fmt: skip
 def test_bad_interactions_are_named(X):
-    with pytest.raises((ValueError, TypeError), match="^X: "):
+    with pytest.raises((ValueError, TypeError), match=r"^X: "):
         EASE().fit(X)
-    with pytest.raises((ValueError, TypeError), match="^X: "):
+    with pytest.raises((ValueError, TypeError), match=r"^X: "):
         FITTED.recommend(X, k=2)
 
 
 @pytest.mark.parametrize("X", [changed(0, 0, np.nan), changed(1, 2, -1), "X", np.ones(4)])
 def test_bad_interactions_of_popularity(X):
-    with pytest.raises((ValueError, TypeError), match="^X: "):
+    with pytest.raises((ValueError, TypeError), match=r"^X: "):
         Popularity().fit(X)
 
 
@@ -439,7 +440,7 @@ FITTED = EASE().fit(interactions())
     ],
 )
 def test_bad_arguments_are_named(call, message):
-    with pytest.raises((ValueError, TypeError), match=f"^{message}"):
+    with pytest.raises((ValueError, TypeError), match=rf"^{message}"):
         call()
 
 

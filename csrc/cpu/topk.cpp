@@ -32,9 +32,7 @@ class Selector {
  public:
   Selector() = default;
   /// `most` bounds what it can be offered, and with it the memory that a large k takes.
-  Selector(int64_t k, int64_t most) : k_(k) {
-    buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most)));
-  }
+  Selector(int64_t k, int64_t most) : k_(k) { buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most))); }
 
   /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
   void offer(const T* scores, int64_t count, int64_t first) {

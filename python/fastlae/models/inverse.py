@@ -144,8 +144,8 @@ class UsersInverse:
         wrong = np.abs(reached - 1.0) / np.maximum(1.0, np.abs(c[worst]) * own)
         if not (wrong < 0.02).all():
             raise NotPositiveDefiniteError(
-                f"form='users' loses its digits for item {worst[np.argmax(wrong)]}: l2 (or dropout) is too small beside "
-                f"the item's interactions for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
+                f"form='users' loses its digits for item {worst[np.argmax(wrong)]}: l2 (or dropout) is too small "
+                f"beside the item's interactions for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
             )
 
     def product(self, X: Csr) -> NDArray[Any]:

@@ -120,7 +120,7 @@ def deql_weights(
     --------
     >>> import numpy as np, fastlae
     >>> G = np.array([[4.0, 2.0], [2.0, 3.0]])
-    >>> C = np.linalg.inv(G + np.diag(G))  # dropout 0.5: p/q = 1
+    >>> C = np.linalg.inv(G + np.diag(np.diag(G)))  # dropout 0.5: p/q = 1
     >>> fastlae.ops.deql_weights(C, np.diag(G), l2=0, dropout=0.5, zero_diagonal=True).round(4)
     array([[0.    , 0.5   ],
            [0.6667, 0.    ]])
