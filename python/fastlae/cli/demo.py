@@ -111,7 +111,8 @@ def _read(folder: str, name: str) -> sp.csr_matrix[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"--data: no {name} in {folder} (expected a folder with train.npz and test.npz)")
     try:
-        return sp.csr_matrix(sp.load_npz(path)).astype(np.float32)
+        with path.open("rb") as file:
+            return sp.csr_matrix(sp.load_npz(file)).astype(np.float32)
     except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is no sparse matrix written by scipy.sparse.save_npz: {error}") from error
 

@@ -46,6 +46,7 @@ class Metric(float):
     definition: str
 
     def __new__(cls, per_user: NDArray[np.float64], name: str, definition: str = "") -> Metric:
+        """The mean of what is not NaN in `per_user`."""
         counted = per_user[~np.isnan(per_user)]
         self = super().__new__(cls, counted.mean() if len(counted) else np.nan)
         self.per_user, self.name, self.definition = per_user, name, definition

@@ -68,7 +68,7 @@ class Recommender(ABC):
             value = getattr(self, name)
             if is_vector(value):
                 parts.append(f"{name}=<{len(value)} values>")
-            elif value != parameter.default:
+            elif plain(value) != parameter.default:
                 parts.append(f"{name}={plain(value)!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import _memory, ops
 from .._sparse import Csr
+from ..errors import NotPositiveDefiniteError
 from ..ops.score import product, quadratic_diagonal
 from ..ops.spd_inverse import invert_in_place
 
@@ -122,7 +123,30 @@ class UsersInverse:
     def diagonal(self) -> Vector:
         """c_i = 1/Lambda_i - (x_i^T M^-1 x_i)/Lambda_i^2, x_i the column of item i in Xw."""
         q = quadratic_diagonal(self.by_item, self.matrix, self.num_threads)
-        return 1.0 / self.ridge - q / self.ridge**2
+        c: Vector = 1.0 / self.ridge - q / self.ridge**2
+        self._check_digits(c)
+        return c
+
+    def _check_digits(self, c: Vector) -> None:
+        """Refuse a diagonal whose digits cancelled: c Lambda = 1 - q/Lambda is tiny where Lambda is tiny beside d.
+
+        The items with the least c Lambda are tried: where (G + Lambda) C e_i misses e_i by r, c_i is wrong by about
+        r / (c_i (G + Lambda)_ii) of itself.
+        """
+        worst = np.argsort(c * self.ridge, kind="stable")[:4]
+        picked = np.arange(len(worst))
+        unit = Csr(np.arange(len(worst) + 1), worst.astype(np.int32), None, (len(worst), len(c)))
+        columns = self._new_rows(unit).T.astype(np.float64)
+        by_item = self.by_item.scipy(np.float64)
+        weighted = by_item[worst]
+        reached = (weighted @ (by_item.T @ columns))[picked, picked] + self.ridge[worst] * columns[worst, picked]
+        own = weighted.multiply(weighted).sum(axis=1).A1 + self.ridge[worst]
+        wrong = np.abs(reached - 1.0) / np.maximum(1.0, np.abs(c[worst]) * own)
+        if not (wrong < 0.02).all():
+            raise NotPositiveDefiniteError(
+                f"form='users' loses its digits for item {worst[np.argmax(wrong)]}: l2 (or dropout) is too small "
+                f"beside the item's interactions for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
+            )
 
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n). Rows that were trained on need no product with M^-1."""

@@ -107,6 +107,9 @@ def load(path: str | PathLike[str]) -> Any:
         raise ModelFileError(f"{path} holds a model of class {header['model']!r}, which this version does not have")
     for name in [name for name in arrays if name.startswith("param.")]:
         header["params"][name.removeprefix("param.")] = arrays.pop(name)
+    unknown = set(header["params"]) - set(cls._param_names())
+    if unknown:
+        raise ModelFileError(f"{path} has hyperparameters that this version's {cls.__name__} lacks: {sorted(unknown)}")
     model = cls(**header["params"])
     model._restore(arrays, header["facts"])
     return model

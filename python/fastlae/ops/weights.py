@@ -247,8 +247,8 @@ def check_dropout(dropout: Any) -> Vector:
     return p
 
 
-def _symmetric(array: Any, name: str, num_threads: int) -> NDArray[Any]:
-    array = _square(array, name)
+def _symmetric(matrix: Any, name: str, num_threads: int) -> NDArray[Any]:
+    array = _square(matrix, name)
     if len(array) > 1 and array.strides[1] != array.itemsize:
         raise ValueError(f"{name}: rows must be contiguous (C order)")
     skew = float(core_for(array).asymmetry(array, resolve_threads(num_threads)))

@@ -222,6 +222,8 @@ def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threa
         hidden = slice_hidden(seen, begin, end)
         for scale, items in zip(scales, lists, strict=True):
             items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads)[0]
+    for items in lists:
+        items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
     return lists
 
 

@@ -1,0 +1,136 @@
+"""The commands: what they print, and that a user's error is one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import fastlae
+from fastlae.cli import main
+
+
+def run(capsys, *arguments):
+    code = main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_info(capsys):
+    code, out, err = run(capsys, "info")
+    assert (code, err) == (0, "")
+    for expected in (fastlae.__version__, "processor", "kernels use", "threads", "memory", "CUDA"):
+        assert expected in out
+
+
+def test_info_as_a_process():
+    result = subprocess.run([sys.executable, "-m", "fastlae", "info"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("fastlae")
+
+
+def checked(out):
+    for expected in ("Popularity", "EASE", "EDLAE", "DEQL", "recall@20", "recall@50", "ndcg@100", "the same"):
+        assert expected in out
+    assert "DIFFER" not in out
+    assert out.count("  user ") == 3
+
+
+def test_demo_on_generated_data(capsys, monkeypatch):
+    small = fastlae.data.make_interactions(n_users=250, n_items=80, seed=1)
+    asked = []
+    monkeypatch.setattr(fastlae.data, "make_interactions", lambda *, seed: asked.append(seed) or small)
+    code, out, err = run(capsys, "demo", "--seed", "1", "--threads", "2")
+    assert (code, err) == (0, "")
+    assert asked == [1]
+    checked(out)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    train, test = fastlae.data.split_weak(fastlae.data.make_interactions(n_users=120, n_items=70, seed=2), seed=0)
+    sp.save_npz(tmp_path / "train.npz", train.astype(np.uint8))
+    sp.save_npz(tmp_path / "test.npz", test.astype(np.uint8))
+    return tmp_path
+
+
+def test_demo_on_a_folder(capsys, folder):
+    code, out, err = run(capsys, "demo", "--data", str(folder))
+    assert (code, err) == (0, "")
+    checked(out)
+
+
+def damage(folder, how):
+    path = folder / "train.npz"
+    if how == "no folder":
+        return folder / "nowhere"
+    if how == "missing":
+        path.unlink()
+    elif how == "other content":
+        np.savez(path, values=np.ones(3))
+    elif how == "text":
+        path.write_text("user,item\n1,2\n")
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif how == "zip":
+        path.write_bytes(b"PK\x03\x04" + b"x" * 40)
+    elif how == "indices":
+        train = sp.load_npz(path).tocsr()
+        train.indices[3] = 10**6
+        sp.save_npz(path, train)
+    elif how == "shapes":
+        sp.save_npz(path, sp.load_npz(path)[:50])
+    elif how == "negative":
+        sp.save_npz(path, sp.load_npz(path).astype(np.int8) * -1)
+    elif how == "no targets":
+        sp.save_npz(folder / "test.npz", sp.csr_matrix(sp.load_npz(path).shape))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "no folder",
+        "missing",
+        "other content",
+        "text",
+        "empty",
+        "cut",
+        "zip",
+        "indices",
+        "shapes",
+        "negative",
+        "no targets",
+    ],
+)
+def test_a_bad_folder_is_one_line(capsys, folder, how):
+    code, _, err = run(capsys, "demo", "--data", str(damage(folder, how)))
+    assert code == 2
+    assert err.startswith("fastlae: ")
+    assert err.count("\n") == 1
+    assert len(err) > 20
+
+
+def test_a_bad_option(capsys):
+    for arguments in (["demo", "--threads", "-1"], ["demo", "--seed", "-1"]):
+        code, _, err = run(capsys, *arguments)
+        assert code == 2
+        assert err.count("\n") == 1
+    for arguments in ([], ["fly"], ["demo", "--seed", "x"]):
+        with pytest.raises(SystemExit) as stop:
+            main(arguments)
+        assert stop.value.code == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pipe that breaks")
+def test_a_reader_that_leaves_is_no_error():
+    result = subprocess.run(
+        f"{sys.executable} -m fastlae info | head -c 1", shell=True, capture_output=True, text=True, timeout=60
+    )
+    assert "Traceback" not in result.stderr
