@@ -8,7 +8,7 @@ import numpy as np
 class NotPositiveDefiniteError(np.linalg.LinAlgError):
     """A matrix has no Cholesky factor. `index` is the first row (the item, for a Gram matrix) at which it fails."""
 
-    index: int = -1
+    index: int
 
     @classmethod
     def at(cls, index: int) -> NotPositiveDefiniteError:

@@ -143,10 +143,13 @@ class UsersInverse:
         own = weighted.multiply(weighted).sum(axis=1).A1 + self.ridge[worst]
         wrong = np.abs(reached - 1.0) / np.maximum(1.0, np.abs(c[worst]) * own)
         if not (wrong < 0.02).all():
-            raise NotPositiveDefiniteError(
-                f"form='users' loses its digits for item {worst[np.argmax(wrong)]}: l2 (or dropout) is too small "
-                f"beside the item's interactions for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
+            item = int(worst[np.argmax(wrong)])
+            error = NotPositiveDefiniteError(
+                f"form='users' loses its digits for item {item}: l2 (or dropout) is too small beside its interactions "
+                f"for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
             )
+            error.index = item
+            raise error
 
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n). Rows that were trained on need no product with M^-1."""
