@@ -43,8 +43,8 @@ def where(result: Any) -> str:
     """The machine, in words."""
     m = result["machine"]
     return (
-        f"{m['cpu']}, {m['threads']} threads, {m['memory_gb']} GB, {m['isa']}; Python {m['python']}, NumPy {m['numpy']}, "
-        f"SciPy {m['scipy']}, fastlae {m['fastlae']}"
+        f"{m['cpu']}, {m['threads']} threads, {m['memory_gb']} GB, {m['isa']}; Python {m['python']}, "
+        f"NumPy {m['numpy']}, SciPy {m['scipy']}, fastlae {m['fastlae']}"
     )
 
 
@@ -85,13 +85,22 @@ def gowalla() -> str:
     for r in result["results"]:
         name = f"{r['model']}, hyperparameters of the paper"
         rows.append(
-            [name, r["form"], f"{r['recall@20']:.4f}", f"{r['ndcg@20']:.4f}"]
-            + [f"{r['fit_seconds']:.0f}", f"{r['evaluate_seconds']:.0f}", f"{r['peak_gb']:.1f}"]
+            [
+                name,
+                r["form"],
+                f"{r['recall@20']:.4f}",
+                f"{r['ndcg@20']:.4f}",
+                f"{r['fit_seconds']:.0f}",
+                f"{r['evaluate_seconds']:.0f}",
+                f"{r['peak_gb']:.1f}",
+            ]
         )
     swept = load("gowalla_sweep")
     for row in swept["results"]["best"] if swept else []:
         c = row["chosen"]
-        options = ", ".join(f"{k} {c[k]:.4g}" for k in ("l2", "dropout", "b", "user_power", "popularity_power") if k in c)
+        options = ", ".join(
+            f"{k} {c[k]:.4g}" for k in ("l2", "dropout", "b", "user_power", "popularity_power") if k in c
+        )
         name = f"{c['model']} ({options}), chosen on validation"
         rows.append([name, "users", f"{row['test']['recall@20']:.4f}", f"{row['test']['ndcg@20']:.4f}", "", "", ""])
     head = ["model", "form", "Recall@20", "NDCG@20", "fit, s", "evaluate, s", "peak, GB"]
@@ -133,8 +142,8 @@ def summary() -> str:
         users = next(r for r in g["results"] if r["model"] == "EDLAE" and r["form"] == "users")
         items = next((r for r in g["results"] if r["model"] == "EDLAE" and r["form"] == "items"), None)
         parts.append(
-            f"- Gowalla (29,858 × 40,981), EDLAE: Recall@20 {users['recall@20']:.4f}, NDCG@20 {users['ndcg@20']:.4f}, as "
-            f"published; fitted in {users['fit_seconds']:.0f} s with {users['peak_gb']:.1f} GB by the users form"
+            f"- Gowalla (29,858 × 40,981), EDLAE: Recall@20 {users['recall@20']:.4f}, NDCG@20 {users['ndcg@20']:.4f}, "
+            f"as published; fitted in {users['fit_seconds']:.0f} s with {users['peak_gb']:.1f} GB by the users form"
             + (f", {items['fit_seconds']:.0f} s and {items['peak_gb']:.1f} GB by the items form." if items else ".")
         )
     if swept := load("gowalla_sweep"):
@@ -159,7 +168,7 @@ def summary() -> str:
         r = next(r for r in inv["results"] if r["n"] == 8000)
         parts.append(
             f"- Inverse of order 8,000 in float32: {r['gflops']['fastlae']:.0f} GFLOP/s, SciPy's spotrf + spotri "
-            f"{r['gflops']['scipy']:.0f}; any order that memory holds, where multithreaded LAPACK crashes from 30,000 on."
+            f"{r['gflops']['scipy']:.0f}; any order that memory holds, where multithreaded LAPACK crashes from 30,000."
         )
         parts.append(f"\nMachine: {where(inv)}.")
     return "\n".join(parts)

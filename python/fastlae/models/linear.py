@@ -474,7 +474,7 @@ def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:
     """Refuse an inverse that is numerically none. c_i (G + Lambda)_ii >= 1 is by how much rounding in item i grows."""
     with np.errstate(invalid="ignore"):
         growth = c * diagonal
-        bad = ~(growth < 0.1 / np.finfo(dtype).eps) | ~(c > 0)
+        bad = ~(growth < 0.01 / np.finfo(dtype).eps) | ~(c > 0)
     if bad.any():
         raise NotPositiveDefiniteError.at(int(np.argmax(bad)))
 
@@ -563,6 +563,9 @@ class EASE(LinearAutoencoder):
 
 class DLAE(LAE):
     __doc__ = f"""DLAE (Steck 2020): linear denoising autoencoder, LAE with Lambda = p/q d + l2 (q = 1 - p).
+
+    Kept inputs are scaled up by 1/q in training and not at all in scoring, so W has no factor 1/q, as in Steck's papers
+    and unlike `DEQL`; with one p for all items the ranking is the same.
 
     Parameters
     ----------
