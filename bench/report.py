@@ -95,14 +95,22 @@ def gowalla() -> str:
                 f"{r['peak_gb']:.1f}",
             ]
         )
-    swept = load("gowalla_sweep")
-    for row in swept["results"]["best"] if swept else []:
+    chosen = load("gowalla_chosen")
+    for row in chosen["results"] if chosen else []:
         c = row["chosen"]
-        options = ", ".join(
-            f"{k} {c[k]:.4g}" for k in ("l2", "dropout", "b", "user_power", "popularity_power") if k in c
+        names = ("l2", "dropout", "b", "user_power", "popularity_power")
+        options = ", ".join(f"{k} {c[k]:.4g}" for k in names if k in c)
+        rows.append(
+            [
+                f"{c['model']} ({options}), chosen on validation: {row['variant']}",
+                row["form"],
+                f"{row['test']['recall@20']:.4f}",
+                f"{row['test']['ndcg@20']:.4f}",
+                f"{row['fit_seconds']:.0f}",
+                f"{row['evaluate_seconds']:.0f}",
+                f"{row['peak_gb']:.1f}",
+            ]
         )
-        name = f"{c['model']} ({options}), chosen on validation"
-        rows.append([name, "users", f"{row['test']['recall@20']:.4f}", f"{row['test']['ndcg@20']:.4f}", "", "", ""])
     head = ["model", "form", "Recall@20", "NDCG@20", "fit, s", "evaluate, s", "peak, GB"]
     return table(head, rows) + f"\n\n{where(result)}."
 
@@ -146,8 +154,8 @@ def summary() -> str:
             f"as published; fitted in {users['fit_seconds']:.0f} s with {users['peak_gb']:.1f} GB by the users form"
             + (f", {items['fit_seconds']:.0f} s and {items['peak_gb']:.1f} GB by the items form." if items else ".")
         )
-    if swept := load("gowalla_sweep"):
-        row = max(swept["results"]["best"], key=lambda r: r["chosen"]["user_power"])
+    if chosen := load("gowalla_chosen"):
+        row = next(r for r in chosen["results"] if r["variant"] == "user weights")
         parts.append(
             f"- With user weights, chosen on validation data: {row['test']['recall@20']:.4f} / "
             f"{row['test']['ndcg@20']:.4f} there (best published row: SimpleX 0.1872 / 0.1557)."

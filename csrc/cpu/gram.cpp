@@ -1,6 +1,7 @@
 #include "fastlae/gram.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <numeric>
 #include <vector>
@@ -69,10 +70,17 @@ Relabelled<T> relabel(const CsrView<T>& x) {
   return out;
 }
 
+constexpr int64_t kRowsAhead = 8;
+
 /// One accumulator row: sums over the rows that hold column `r`, of the columns up to r.
 template <class T, class Sum>
 void accumulate(const CsrView<T>& x, const Relabelled<T>& data, const double* weights, int64_t r, Sum* sums) {
   for (int64_t at = data.first[r]; at < data.first[r + 1]; ++at) {
+    if (at + kRowsAhead < data.first[r + 1]) {  // rows lie anywhere: ask for the next ones' beginnings
+      const std::int32_t* const ahead = data.indices.data() + x.indptr[data.rows[at + kRowsAhead]] - x.indptr[0];
+      __builtin_prefetch(ahead);
+      __builtin_prefetch(ahead + 16);
+    }
     const int64_t u = data.rows[at], end = data.entries[at];
     const std::int32_t* column = data.indices.data();
     if constexpr (std::is_integral_v<Sum>) {
@@ -112,7 +120,7 @@ void fill(const CsrView<T>& x, const Relabelled<T>& data, const double* weights,
 /// The square below the diagonal goes through a buffer, so that memory sees whole rows of it only.
 template <class T>
 void symmetrize(MatrixView<T> g, const Context& context) {
-  constexpr int64_t side = 128;
+  constexpr int64_t side = 64;
   const int64_t n = g.rows, blocks = (n + side - 1) / side;
   parallel_for(context, blocks, 1, [&](int64_t bi, int64_t, int) {
     std::vector<T> buffer(side * side);
@@ -134,7 +142,20 @@ void symmetrize(MatrixView<T> g, const Context& context) {
 
 template <class T>
 void gram(const CsrView<T>& x, const double* weights, MatrixView<T> g, const Context& context) {
-  const Relabelled<T> data = relabel(x);
+  // While one thread renames the columns, the others make the system provide G's pages, which costs as much.
+  Relabelled<T> data;
+  std::atomic<bool> renamed{false};
+  Team team(context, std::min(context.num_threads, 4));
+  team.run([&](int thread) {
+    if (thread == 0) {
+      data = relabel(x);
+      renamed.store(true, std::memory_order_relaxed);
+      return;
+    }
+    constexpr auto page = static_cast<int64_t>(4096 / sizeof(T));
+    for (int64_t i = thread - 1; i < g.rows && !renamed.load(std::memory_order_relaxed); i += team.threads() - 1)
+      for (int64_t j = 0; j < g.cols; j += page) g(i, j) = T(0);
+  });
   if (x.values == nullptr && weights == nullptr)
     fill<T, std::int32_t>(x, data, weights, g, context);
   else
