@@ -129,6 +129,7 @@ def kernels() -> str:
         for r in inv["results"]:
             f, s = r["gflops"]["fastlae"], r["gflops"]["scipy"]
             what = f"spd_inverse, n = {r['n']:,}, {r['dtype']}"
+            what += f" (residual {r['residual']:.0e})"
             rows.append([what, f"{f:.0f} GFLOP/s", f"SciPy potrf + potri {s:.0f} GFLOP/s", f"{f / s:.2f}"])
         places.add(where(inv))
     if rec := load("recommend"):
