@@ -106,8 +106,8 @@ def gowalla() -> str:
                 row["form"],
                 f"{row['test']['recall@20']:.4f}",
                 f"{row['test']['ndcg@20']:.4f}",
-                f"{row['fit_seconds']:.0f}",
-                f"{row['evaluate_seconds']:.0f}",
+                "",
+                "",
                 f"{row['peak_gb']:.1f}",
             ]
         )
