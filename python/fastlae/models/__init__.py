@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .base import Recommender
+from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
-from .linear import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, LinearAutoencoder
+from .linear import LinearAutoencoder
 from .popularity import Popularity
 
 __all__ = [

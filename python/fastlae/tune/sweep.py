@@ -19,8 +19,9 @@ import numpy as np
 from .. import _memory, evaluation, ops
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
+from ..models.full_rank import DEQL
 from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
-from ..models.linear import DEQL, LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
+from ..models.linear import LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
 from ..ops.gram import check_float
 from ..ops.topk import allocate, check_count, hidden_items, slice_hidden, topk_checked
 from ..ops.weights import check_number, deql_scale
