@@ -177,7 +177,7 @@ def summary() -> str:
         r = next(r for r in inv["results"] if r["n"] == 8000)
         parts.append(
             f"- Inverse of order 8,000 in float32: {r['gflops']['fastlae']:.0f} GFLOP/s, SciPy's spotrf + spotri "
-            f"{r['gflops']['scipy']:.0f}; any order that memory holds, where multithreaded LAPACK crashes from 30,000."
+            f"{r['gflops']['scipy']:.0f}; any order that memory holds."
         )
         parts.append(f"\nMachine: {where(inv)}.")
     return "\n".join(parts)
