@@ -15,7 +15,7 @@ namespace fastlae::bindings {
 
 namespace py = pybind11;
 
-/// The context of one call: threads, our own matrix product, and Ctrl-C.
+/// The context of one call: threads, and Ctrl-C.
 Context make_context(int num_threads);
 
 [[noreturn]] inline void reject(const char* name, const std::string& expected, const py::array& got) {

@@ -1,7 +1,6 @@
 // The compiled module: its table of contents, its errors, and what every call gets.
 #include "arrays.hpp"
 #include "fastlae/errors.hpp"
-#include "simd/gemm.hpp"
 
 namespace fastlae::bindings {
 
@@ -9,8 +8,6 @@ Context make_context(int num_threads) {
   if (num_threads < 1) throw py::value_error("num_threads: expected at least 1, got " + std::to_string(num_threads));
   Context context;
   context.num_threads = num_threads;
-  context.gemm_float = simd::native_gemm<float>();
-  context.gemm_double = simd::native_gemm<double>();
   context.poll = [](double) {
     py::gil_scoped_acquire gil;
     return PyErr_CheckSignals() != 0;  // the error stays set, and Cancelled becomes that error

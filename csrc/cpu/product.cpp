@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "parallel.hpp"
+#include "simd/gemm.hpp"
 
 namespace fastlae {
 
@@ -14,8 +15,8 @@ void product(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, cons
   parallel_for(context, down * across, 1, [&](std::int64_t task, std::int64_t, int) {
     const std::int64_t i = task / across * rows, j = task % across * cols;
     const std::int64_t m = std::min(rows, c.rows - i), n = std::min(cols, c.cols - j);
-    context.gemm<T>()(false, false, m, n, a.cols, T(1), a.row(i), a.stride, b.data + j, b.stride, T(0), c.row(i) + j,
-                      c.stride, kFull);
+    simd::gemm_kernel<T>().gemm(false, false, m, n, a.cols, T(1), a.row(i), a.stride, b.data + j, b.stride, T(0),
+                                c.row(i) + j, c.stride, simd::kFull);
   });
 }
 

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <new>
 #include <thread>
 #include <vector>
 
 #include "parallel.hpp"
+#include "simd/gemm.hpp"
 
 namespace fastlae {
 
@@ -17,8 +19,8 @@ namespace {
 
 using std::int64_t;
 
-// Rows of a tile. Smaller tiles waste less on the diagonal and balance better, larger ones amortise the packing of
-// panels; measured flat between 384 and 768 (bench/spd_inverse.py).
+// Rows of a tile: a multiple of the register tile's sides. Larger tiles touch the matrix less often and make deeper
+// products, smaller ones waste less on the diagonal; measured flat between 384 and 768 for large matrices.
 constexpr int64_t kTile = 480;
 constexpr int64_t kMinTile = 96;
 constexpr int64_t kSmall = 48;  // diagonal blocks of at most this order are factored by plain loops
@@ -59,138 +61,22 @@ int64_t invert_factor_small(MatrixView<T> a) {
 ///   [A11    ]      M11 = L11^-1,  L21 = A21 M11^T,  M22 = (A22 - L21 L21^T -> L22)^-1,  M21 = -M22 L21 M11.
 ///   [A21 A22]
 template <class T>
-int64_t invert_factor(MatrixView<T> a, Gemm<T> gemm, T* scratch) {
+int64_t invert_factor(MatrixView<T> a, const simd::GemmKernel<T>& kernel, T* scratch) {
   const int64_t n = a.rows;
   if (n <= kSmall) return invert_factor_small(a);
   const int64_t n1 = n / 2, n2 = n - n1, s = a.stride;
   const MatrixView<T> a11 = a.block(0, 0, n1, n1), a21 = a.block(n1, 0, n2, n1), a22 = a.block(n1, n1, n2, n2);
-  int64_t bad = invert_factor(a11, gemm, scratch);
+  int64_t bad = invert_factor(a11, kernel, scratch);
   if (bad >= 0) return bad;
-  gemm(false, true, n2, n1, n1, T(1), a21.data, s, a11.data, s, T(0), scratch, n1, kUpperB);
+  kernel.gemm(false, true, n2, n1, n1, T(1), a21.data, s, a11.data, s, T(0), scratch, n1, simd::kUpperB);
   for (int64_t i = 0; i < n2; ++i) std::copy_n(scratch + i * n1, n1, a21.row(i));
-  gemm(false, true, n2, n2, n1, T(-1), a21.data, s, a21.data, s, T(1), a22.data, s, kLowerC);
-  bad = invert_factor(a22, gemm, scratch);
+  kernel.gemm(false, true, n2, n2, n1, T(-1), a21.data, s, a21.data, s, T(1), a22.data, s, simd::kLowerC);
+  bad = invert_factor(a22, kernel, scratch);
   if (bad >= 0) return n1 + bad;
-  gemm(false, false, n2, n1, n1, T(1), a21.data, s, a11.data, s, T(0), scratch, n1, kLowerB);
-  gemm(false, false, n2, n1, n2, T(-1), a22.data, s, scratch, n1, T(0), a21.data, s, kLowerA);
+  kernel.gemm(false, false, n2, n1, n1, T(1), a21.data, s, a11.data, s, T(0), scratch, n1, simd::kLowerB);
+  kernel.gemm(false, false, n2, n1, n2, T(-1), a22.data, s, scratch, n1, T(0), a21.data, s, simd::kLowerA);
   for (int64_t i = 0; i < n1; ++i) std::fill_n(a.row(i) + n1, n2, T(0));
   return -1;
-}
-
-/// Tiles of the lower triangle, with a flag each that says how far its task is.
-///
-/// A pass hands its tasks out in an order in which every task depends on earlier ones only, so a thread that waits for
-/// a flag waits for a task that somebody has begun: no deadlock, no barrier, and the panels' work overlaps the rest.
-template <class T>
-class Tiles {
- public:
-  enum State : unsigned char { kUntouched, kRead, kWritten };
-
-  Tiles(MatrixView<T> a, const Context& context)
-      : a_(a),
-        context_(context),
-        tile_(std::clamp(a.rows / 16 / kMinTile * kMinTile, kMinTile, kTile)),
-        count_((a.rows + tile_ - 1) / tile_),
-        states_(new std::atomic<unsigned char>[static_cast<std::size_t>(count_ * count_)]) {}
-
-  int64_t count() const { return count_; }
-  int64_t begin(int64_t i) const { return i * tile_; }
-  int64_t size(int64_t i) const { return std::min(tile_, a_.rows - i * tile_); }
-  MatrixView<T> operator()(int64_t i, int64_t j) const { return a_.block(i * tile_, j * tile_, size(i), size(j)); }
-  /// Rows of tile row i and columns of tile columns [j, k).
-  MatrixView<T> strip(int64_t i, int64_t j, int64_t k) const {
-    return a_.block(i * tile_, j * tile_, size(i), std::min(k * tile_, a_.rows) - j * tile_);
-  }
-
-  void mark(int64_t i, int64_t j, State state) { flag(i, j).store(state, std::memory_order_release); }
-
-  /// False when the team has been stopped meanwhile.
-  bool wait(const Team& team, int64_t i, int64_t j, State state) const {
-    for (int spin = 0; flag(i, j).load(std::memory_order_acquire) < state; ++spin) {
-      if (team.stopped()) return false;
-      if (spin > 64) std::this_thread::yield();
-    }
-    return true;
-  }
-
-  /// Runs task(i, j, scratch, team) for the tiles that `order` lists; a task that returns false ends its thread.
-  template <class Task>
-  void run(const std::vector<std::pair<int64_t, int64_t>>& order, int pass, Task&& task) {
-    for (int64_t t = 0; t < count_ * count_; ++t) states_[t].store(kUntouched, std::memory_order_relaxed);
-    const auto total = static_cast<int64_t>(order.size());
-    Team team(context_, static_cast<int>(std::min<int64_t>(context_.num_threads, total)));
-    std::atomic<int64_t> next{0};
-    team.run([&](int thread) {
-      std::vector<T> scratch(static_cast<std::size_t>(tile_ * tile_));
-      while (!team.stopped()) {
-        const int64_t t = next.fetch_add(1, std::memory_order_relaxed);
-        if (t >= total || !task(order[t].first, order[t].second, scratch.data(), team)) return;
-        team.poll(thread, (pass + static_cast<double>(t) / static_cast<double>(total)) / 3);
-      }
-    });
-  }
-
- private:
-  std::atomic<unsigned char>& flag(int64_t i, int64_t j) const { return states_[i * count_ + j]; }
-
-  MatrixView<T> a_;
-  const Context& context_;
-  int64_t tile_;
-  int64_t count_;
-  std::unique_ptr<std::atomic<unsigned char>[]> states_;
-};
-
-/// Pass 1, A = L L^T: tile (i, j) <- (A_ij - sum_{k<j} L_ik L_jk^T) L_jj^-T; the diagonal keeps L_jj^-1.
-template <class T>
-void factor(Tiles<T>& tiles, Gemm<T> gemm, const Context&) {
-  std::vector<std::pair<int64_t, int64_t>> order;
-  for (int64_t j = 0; j < tiles.count(); ++j)
-    for (int64_t i = j; i < tiles.count(); ++i) order.emplace_back(i, j);
-  tiles.run(order, 0, [&](int64_t i, int64_t j, T* scratch, Team& team) {
-    const MatrixView<T> a = tiles(i, j);
-    for (int64_t k = 0; k < j; ++k)
-      if (!tiles.wait(team, i, k, tiles.kWritten) || !tiles.wait(team, j, k, tiles.kWritten)) return false;
-    const MatrixView<T> left = tiles.strip(i, 0, j), right = tiles.strip(j, 0, j);
-    if (j > 0)
-      gemm(false, true, a.rows, a.cols, left.cols, T(-1), left.data, a.stride, right.data, a.stride, T(1), a.data,
-           a.stride, i == j ? kLowerC : kFull);
-    if (i == j) {
-      const int64_t bad = invert_factor(a, gemm, scratch);
-      if (bad >= 0) throw NotPositiveDefinite(tiles.begin(i) + bad);
-    } else {
-      if (!tiles.wait(team, j, j, tiles.kWritten)) return false;
-      const MatrixView<T> inverse = tiles(j, j);
-      for (int64_t r = 0; r < a.rows; ++r) std::copy_n(a.row(r), a.cols, scratch + r * a.cols);
-      gemm(false, true, a.rows, a.cols, a.cols, T(1), scratch, a.cols, inverse.data, a.stride, T(0), a.data, a.stride,
-           kUpperB);
-    }
-    tiles.mark(i, j, tiles.kWritten);
-    return true;
-  });
-}
-
-/// Pass 2, M = L^-1: tile (i, k) <- -M_ii sum_{k<=j<i} L_ij M_jk, rows from the top, columns from the left, so that
-/// L_ij is overwritten only after the tasks (i, k), k <= j, have read it.
-template <class T>
-void invert(Tiles<T>& tiles, Gemm<T> gemm, const Context&) {
-  std::vector<std::pair<int64_t, int64_t>> order;
-  for (int64_t i = 1; i < tiles.count(); ++i)
-    for (int64_t k = 0; k < i; ++k) order.emplace_back(i, k);
-  if (order.empty()) return;
-  tiles.run(order, 1, [&](int64_t i, int64_t k, T* scratch, Team& team) {
-    const MatrixView<T> a = tiles(i, k), diagonal = tiles(i, i), row = tiles.strip(i, k, i);
-    for (int64_t j = k + 1; j < i; ++j)
-      if (!tiles.wait(team, j, k, tiles.kWritten)) return false;
-    gemm(false, false, a.rows, a.cols, row.cols, T(1), row.data, a.stride, tiles(k, k).data, a.stride, T(0), scratch,
-         a.cols, kLowerB);
-    tiles.mark(i, k, tiles.kRead);
-    for (int64_t j = 0; j < k; ++j)
-      if (!tiles.wait(team, i, j, tiles.kRead)) return false;
-    gemm(false, false, a.rows, a.cols, a.rows, T(-1), diagonal.data, a.stride, scratch, a.cols, T(0), a.data, a.stride,
-         kLowerA);
-    tiles.mark(i, k, tiles.kWritten);
-    return true;
-  });
 }
 
 /// to <- from^T, by squares that stay in cache; on the diagonal, the lower triangle over the upper one.
@@ -204,40 +90,225 @@ void mirror(MatrixView<T> from, MatrixView<T> to, bool diagonal) {
           to(c, r) = from(r, c);
 }
 
-/// Pass 3, C = M^T M: tile (i, j) <- sum_{r>=i} M_ri^T M_rj, rows from the top. A tile of row i is read by rows up to i
-/// only, and the diagonal tile by its whole row.
+/// Memory aligned to cache lines.
 template <class T>
-void square(Tiles<T>& tiles, MatrixView<T> a, Gemm<T> gemm, const Context&) {
-  std::vector<std::pair<int64_t, int64_t>> order;
-  for (int64_t i = 0; i < tiles.count(); ++i)
-    for (int64_t j = 0; j <= i; ++j) order.emplace_back(i, j);
-  tiles.run(order, 2, [&](int64_t i, int64_t j, T* scratch, Team& team) {
-    const MatrixView<T> to = tiles(i, j);
-    gemm(true, false, to.rows, to.cols, a.rows - tiles.begin(i), T(1), tiles(i, i).data, a.stride, to.data, a.stride,
-         T(0), scratch, to.cols, kUpperA | (i == j ? kLowerC | kLowerB : kFull));
-    tiles.mark(i, j, tiles.kRead);
-    // The tile's old content is read by the tasks of row j, and by those of column j in the rows above.
-    for (int64_t k = 0; k <= j; ++k)
-      if (!tiles.wait(team, j, k, tiles.kRead)) return false;
-    for (int64_t k = j + 1; k < i; ++k)
-      if (!tiles.wait(team, k, j, tiles.kRead)) return false;
-    for (int64_t r = 0; r < to.rows; ++r) std::copy_n(scratch + r * to.cols, i == j ? r + 1 : to.cols, to.row(r));
-    mirror(to, tiles(j, i), i == j);
-    tiles.mark(i, j, tiles.kWritten);
+class Buffer {
+ public:
+  explicit Buffer(int64_t size)
+      : data_(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size), std::align_val_t(64)))) {}
+  ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  T* get() const { return data_; }
+
+ private:
+  T* data_;
+};
+
+/// The whole inversion as one sweep over tile rows k (L L^T = A, M = L^-1, C = M^T M = A^-1). Step k makes row k of M
+/// and column k of L, the panel P, and then adds one product to every other tile:
+///
+///     P_r = L_rk = A_rk M_kk^T  (r > k),    P_r = M_kr^T, M_kr = -M_kk S_kr  (r < k)
+///     tile (i, j) += -/+ P_i P_j^T           (minus where j > k)
+///
+/// Below and right of k the tiles hold what remains of A; in rows after and columns before k the sums
+/// S_ij = sum_{k >= j} L_ik M_kj; above k the sums C_ij = sum_{k >= i} M_ki^T M_kj. When its turn has come, a tile of
+/// the panel starts its next sum: A_rk becomes L_rk M_kk, S_kr becomes M_kk^T M_kr, and the diagonal M_kk^T M_kk.
+///
+/// So a step is one symmetric product of full size, whose operand is packed once and shared by all threads. Tasks are
+/// handed out in an order in which each depends on earlier ones only: a thread that waits, waits for a task that
+/// somebody has begun. The next panel is made in the midst of the products of this one.
+template <class T>
+class Sweep {
+ public:
+  Sweep(SymmetricView<T> a, MatrixView<T> full, const Context& context)
+      : a_(a),
+        full_(full),
+        context_(context),
+        kernel_(simd::gemm_kernel<T>()),
+        count_(a.tiles()),
+        packed_a_(2 * count_ * panel(kernel_.a_lines)),
+        packed_b_(2 * count_ * panel(kernel_.b_lines)),
+        inverses_(3 * a.tile * a.tile),
+        applied_(static_cast<std::size_t>(count_ * count_)),
+        packed_(static_cast<std::size_t>(count_)),
+        uses_(static_cast<std::size_t>(count_)) {
+    list_tasks();
+  }
+
+  void run() {
+    const auto total = static_cast<int64_t>(tasks_.size());
+    Team team(context_, static_cast<int>(std::min<int64_t>(context_.num_threads, total)));
+    std::atomic<int64_t> next{0};
+    team.run([&](int thread) {
+      Buffer<T> scratch(a_.tile * a_.tile);
+      while (!team.stopped()) {
+        const int64_t t = next.fetch_add(1, std::memory_order_relaxed);
+        if (t >= total) return;
+        const Task& task = tasks_[static_cast<std::size_t>(t)];
+        const bool finished = task.j < 0         ? make_panel(task.step, task.i, scratch.get(), team)
+                              : task.i >= task.j ? add_product(task.step, task.i, task.j, team)
+                                                 : true;
+        if (!finished) return;
+        team.poll(thread, static_cast<double>(t) / static_cast<double>(total));
+      }
+    });
+  }
+
+ private:
+  /// Part i of the panel of `step` (j < 0), or the product of `step` for tile (i, j).
+  struct Task {
+    std::int32_t step;
+    std::int16_t i, j;
+  };
+
+  int64_t panel(int lines) const { return (a_.tile + lines - 1) / lines * lines * a_.tile; }
+  T* packed_a(int64_t step, int64_t i) const {
+    return packed_a_.get() + (step % 2 * count_ + i) * panel(kernel_.a_lines);
+  }
+  T* packed_b(int64_t step, int64_t i) const {
+    return packed_b_.get() + (step % 2 * count_ + i) * panel(kernel_.b_lines);
+  }
+  MatrixView<T> inverse(int64_t step) const {
+    return {inverses_.get() + step % 3 * a_.tile * a_.tile, a_.size(step), a_.size(step), a_.tile};
+  }
+  std::atomic<int>& applied(int64_t i, int64_t j) { return applied_[static_cast<std::size_t>(i * count_ + j)]; }
+
+  void list_tasks() {
+    const auto add = [&](int64_t step, int64_t i, int64_t j) {
+      tasks_.push_back({static_cast<std::int32_t>(step), static_cast<std::int16_t>(i), static_cast<std::int16_t>(j)});
+    };
+    const auto add_panel = [&](int64_t step) {
+      for (int64_t r = 0; r < count_; ++r)
+        if (r != step) add(step, r, -1);
+    };
+    add(0, 0, -1);
+    add_panel(0);
+    for (int64_t k = 0; k < count_; ++k) {
+      const int64_t ahead = k + 1;
+      if (ahead < count_) add(ahead, ahead, -1);
+      const int64_t others = std::max<int64_t>(0, count_ - 2), half = others * (others + 1) / 4;
+      int64_t products = 0;
+      for (int64_t j = 0; j < count_; ++j)
+        for (int64_t i = j; i < count_; ++i) {
+          if (i == k || j == k || i == ahead || j == ahead) continue;
+          if (products++ == half && ahead < count_) add_panel(ahead);
+          add(k, i, j);
+        }
+      if (products <= half && ahead < count_) add_panel(ahead);
+      uses_[static_cast<std::size_t>(k)].store(products + (ahead < count_ ? count_ - 1 : 0), std::memory_order_relaxed);
+    }
+  }
+
+  /// False when the team has been stopped meanwhile.
+  template <class Ready>
+  bool wait(const Team& team, Ready&& ready) const {
+    for (int spin = 0; !ready(); ++spin) {
+      if (team.stopped()) return false;
+      if (spin > 64) std::this_thread::yield();
+    }
     return true;
-  });
-}
+  }
+  bool wait_for(const Team& team, const std::atomic<int>& counter, int64_t value) const {
+    return wait(team, [&] { return counter.load(std::memory_order_acquire) >= value; });
+  }
+  /// Until nobody needs the panel of `step` any more.
+  bool wait_unused(const Team& team, int64_t step) const {
+    if (step < 0) return true;
+    return wait(team, [&] { return uses_[static_cast<std::size_t>(step)].load(std::memory_order_acquire) == 0; });
+  }
+
+  bool add_product(int64_t step, int64_t i, int64_t j, Team& team) {
+    if (!wait_for(team, applied(i, j), step) || !wait_for(team, packed_[static_cast<std::size_t>(i)], step + 1) ||
+        !wait_for(team, packed_[static_cast<std::size_t>(j)], step + 1))
+      return false;
+    const MatrixView<T> to = a_.block(i, j);
+    kernel_.multiply_packed(to.rows, to.cols, a_.size(step), packed_a(step, i), packed_b(step, j),
+                            j > step ? T(-1) : T(1), T(1), to.data, to.stride, i == j ? simd::kLowerC : simd::kFull,
+                            {});
+    uses_[static_cast<std::size_t>(step)].fetch_sub(1, std::memory_order_acq_rel);
+    finish(i, j, step);
+    return true;
+  }
+
+  /// The tile has had all products up to that of `step`.
+  void finish(int64_t i, int64_t j, int64_t step) {
+    if (step == count_ - 1) {
+      if (i == j)
+        mirror(a_.block(i, i), a_.block(i, i), true);
+      else if (full_.data)
+        mirror(a_.block(i, j), full_.block(a_.begin(j), a_.begin(i), a_.size(j), a_.size(i)), false);
+    }
+    applied(i, j).store(static_cast<int>(step + 1), std::memory_order_release);
+  }
+
+  /// Part r of the panel of `step`: the product of the step before first, if the tile takes one.
+  bool make_panel(int64_t step, int64_t r, T* scratch, Team& team) {
+    const int64_t i = std::max(step, r), j = std::min(step, r);
+    if (step > 0 && r != step - 1) {
+      if (!add_product(step - 1, i, j, team)) return false;
+    } else if (!wait_for(team, applied(i, j), step)) {
+      return false;
+    }
+    const MatrixView<T> tile = a_.block(i, j), m = inverse(step);
+    if (r == step) {
+      if (!wait_unused(team, step - 3)) return false;
+      const int64_t bad = invert_factor(tile, kernel_, scratch);
+      if (bad >= 0) throw NotPositiveDefinite(a_.begin(step) + bad);
+      for (int64_t row = 0; row < m.rows; ++row) std::copy_n(tile.row(row), m.cols, m.row(row));
+      kernel_.gemm(true, false, m.rows, m.rows, m.rows, T(1), m.data, m.stride, m.data, m.stride, T(0), tile.data,
+                   tile.stride, simd::kUpperA | simd::kLowerB | simd::kLowerC);
+      factored_.store(static_cast<int>(step + 1), std::memory_order_release);
+    } else {
+      if (!wait_for(team, factored_, step + 1) || !wait_unused(team, step - 2)) return false;
+      const int64_t depth = m.rows;
+      if (r > step) {
+        kernel_.gemm(false, true, tile.rows, depth, depth, T(1), tile.data, tile.stride, m.data, m.stride, T(0),
+                     scratch, depth, simd::kUpperB);
+        kernel_.pack_a(tile.rows, depth, scratch, depth, 1, packed_a(step, r));
+        kernel_.pack_b(tile.rows, depth, scratch, depth, 1, packed_b(step, r));
+        kernel_.gemm(false, false, tile.rows, depth, depth, T(1), scratch, depth, m.data, m.stride, T(0), tile.data,
+                     tile.stride, simd::kLowerB);
+      } else {
+        kernel_.gemm(false, false, depth, tile.cols, depth, T(-1), m.data, m.stride, tile.data, tile.stride, T(0),
+                     scratch, tile.cols, simd::kLowerA);
+        kernel_.pack_a(tile.cols, depth, scratch, 1, tile.cols, packed_a(step, r));
+        kernel_.pack_b(tile.cols, depth, scratch, 1, tile.cols, packed_b(step, r));
+        kernel_.gemm(true, false, depth, tile.cols, depth, T(1), m.data, m.stride, scratch, tile.cols, T(0), tile.data,
+                     tile.stride, simd::kUpperA);
+      }
+      packed_[static_cast<std::size_t>(r)].store(static_cast<int>(step + 1), std::memory_order_release);
+    }
+    finish(i, j, step);
+    return true;
+  }
+
+  SymmetricView<T> a_;
+  MatrixView<T> full_;  // to be mirrored into, or without data
+  const Context& context_;
+  const simd::GemmKernel<T>& kernel_;
+  int64_t count_;
+  Buffer<T> packed_a_, packed_b_;  // panels of this step and the next, [step % 2][tile]
+  Buffer<T> inverses_;             // M_kk of three steps
+  std::vector<Task> tasks_;
+  std::vector<std::atomic<int>> applied_;   // steps that a tile has had
+  std::vector<std::atomic<int>> packed_;    // steps whose panel has this part
+  std::vector<std::atomic<int64_t>> uses_;  // tasks that have yet to read a step's panel
+  std::atomic<int> factored_{0};
+};
 
 }  // namespace
+
+int64_t inverse_tile(int64_t n) {
+  const int64_t tile = std::clamp(n / 8, kMinTile, kTile), tiles = std::max<int64_t>(1, (n + tile - 1) / tile);
+  const int64_t even = (n + tiles - 1) / tiles;
+  return std::max(kMinTile, (even + kMinTile - 1) / kMinTile * kMinTile);
+}
 
 template <class T>
 void spd_inverse(MatrixView<T> a, const Context& context) {
   if (a.rows == 0) return;
-  const Gemm<T> gemm = context.gemm<T>();
-  Tiles<T> tiles(a, context);
-  factor(tiles, gemm, context);
-  invert(tiles, gemm, context);
-  square(tiles, a, gemm, context);
+  Sweep<T>({a.data, a.rows, inverse_tile(a.rows), a.stride}, a, context).run();
 }
 
 template <class T>

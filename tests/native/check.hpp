@@ -98,8 +98,6 @@ Csr<T> interactions(std::int64_t users, std::int64_t items, double density, Rand
 inline Context context(int threads) {
   Context result;
   result.num_threads = threads;
-  result.gemm_float = simd::native_gemm<float>();
-  result.gemm_double = simd::native_gemm<double>();
   return result;
 }
 

@@ -5,6 +5,7 @@
 
 namespace fastlae::test {
 
+using namespace simd;
 using std::int64_t;
 
 struct Case {
@@ -35,9 +36,9 @@ void run(const Case& p, Random& random) {
       c(i, j) = p.beta == 0 ? std::numeric_limits<T>::quiet_NaN() : static_cast<T>(random());
       before[static_cast<std::size_t>(i * p.n + j)] = static_cast<double>(c(i, j));
     }
-  const Gemm<T> gemm = simd::native_gemm<T>();
-  gemm(p.transpose_a, p.transpose_b, p.m, p.n, p.k, static_cast<T>(p.alpha), a.view().data, a.view().stride,
-       b.view().data, b.view().stride, static_cast<T>(p.beta), c.view().data, c.view().stride, p.shape);
+  simd::gemm_kernel<T>().gemm(p.transpose_a, p.transpose_b, p.m, p.n, p.k, static_cast<T>(p.alpha), a.view().data,
+                              a.view().stride, b.view().data, b.view().stride, static_cast<T>(p.beta), c.view().data,
+                              c.view().stride, p.shape);
   const double unit = static_cast<double>(std::numeric_limits<T>::epsilon());
   int64_t wrong = 0;
   for (int64_t i = 0; i < p.m; ++i)

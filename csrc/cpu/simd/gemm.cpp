@@ -41,13 +41,13 @@ struct Scratch {
 }  // namespace
 
 template <>
-Gemm<float> native_gemm<float>() {
-  return FASTLAE_PICK(gemm<float>);
+const GemmKernel<float>& gemm_kernel<float>() {
+  return FASTLAE_PICK(kernel<float>);
 }
 
 template <>
-Gemm<double> native_gemm<double>() {
-  return FASTLAE_PICK(gemm<double>);
+const GemmKernel<double>& gemm_kernel<double>() {
+  return FASTLAE_PICK(kernel<double>);
 }
 
 }  // namespace fastlae::simd

@@ -75,7 +75,8 @@ template <class T>
 FASTLAE_INLINE void register_tile(int64_t depth, const T* a, const T* b, T alpha, T beta, T* c, int64_t stride_c) {
   using V = Vector<T>;
   constexpr int L = lanes<T>;
-  for (int i = 0; i < kMr; ++i) __builtin_prefetch(c + i * stride_c, 1);
+  for (int i = 0; i < kMr; ++i)
+    for (int j = 0; j < kNv; ++j) __builtin_prefetch(c + i * stride_c + j * L, 1);
   V sum[kMr][kNv];
 #pragma GCC unroll 16
   for (int i = 0; i < kMr; ++i)
@@ -106,9 +107,53 @@ FASTLAE_INLINE void register_tile(int64_t depth, const T* a, const T* b, T alpha
 }
 
 template <class T>
+void pack_a(int64_t count, int64_t depth, const T* src, int64_t line_stride, int64_t depth_stride, T* out) {
+  pack<T, kMr>(count, depth, src, line_stride, depth_stride, out);
+}
+
+template <class T>
+void pack_b(int64_t count, int64_t depth, const T* src, int64_t line_stride, int64_t depth_stride, T* out) {
+  pack<T, kNv * lanes<T>>(count, depth, src, line_stride, depth_stride, out);
+}
+
+/// C = alpha A B + beta C from packed panels: A m x depth, B depth x n. `first` holds the place of this product inside
+/// a larger one: the row and column of C's corner and the depth already done, which is what `shape` refers to.
+template <class T>
+void multiply_packed(int64_t m, int64_t n, int64_t depth, const T* packed_a, const T* packed_b, T alpha, T beta, T* c,
+                     int64_t stride_c, int shape, Corner first) {
+  constexpr int MR = kMr, NR = kNv * lanes<T>;
+  for (int64_t i0 = 0; i0 < m; i0 += kRows)  // a block of A stays in L2 while the panels of B pass by
+    for (int64_t j = 0; j < n; j += NR)
+      for (int64_t i = i0; i < std::min(m, i0 + kRows); i += MR) {
+        const int64_t row = first.row + i, col = first.col + j;
+        if ((shape & kLowerC) && col > row + MR - 1) continue;
+        int64_t begin = 0, end = depth;  // the part of the panel in which a triangular factor is not zero
+        if (shape & kUpperA) begin = std::max(begin, row - first.depth);
+        if (shape & kLowerB) begin = std::max(begin, col - first.depth);
+        if (shape & kLowerA) end = std::min(end, row + MR - first.depth);
+        if (shape & kUpperB) end = std::min(end, col + NR - first.depth);
+        const int64_t needed = std::max<int64_t>(0, end - begin);
+        if (needed == 0 && beta == T(1)) continue;
+        const T* pa = packed_a + i * depth + begin * MR;
+        const T* pb = packed_b + j * depth + begin * NR;
+        T* to = c + i * stride_c + j;
+        if (i + MR <= m && j + NR <= n) {
+          register_tile<T>(needed, pa, pb, alpha, beta, to, stride_c);
+        } else {  // the border: a whole tile beside C, of which the part inside is added
+          T tile[MR * NR];
+          register_tile<T>(needed, pa, pb, alpha, T(0), tile, NR);
+          for (int64_t r = 0; r < std::min<int64_t>(MR, m - i); ++r)
+            for (int64_t s = 0; s < std::min<int64_t>(NR, n - j); ++s) {
+              T& out = to[r * stride_c + s];
+              out = beta == T(0) ? tile[r * NR + s] : tile[r * NR + s] + beta * out;
+            }
+        }
+      }
+}
+
+template <class T>
 void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, T alpha, const T* a, int64_t stride_a,
           const T* b, int64_t stride_b, T beta, T* c, int64_t stride_c, int shape) {
-  constexpr int MR = kMr, NR = kNv * lanes<T>;
   thread_local Scratch<T> scratch;
   T* const packed_a = scratch.a();
   T* const packed_b = scratch.b();
@@ -121,41 +166,19 @@ void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, T
   const auto b_at = [&](int64_t l, int64_t j) { return transpose_b ? b + j * stride_b + l : b + l * stride_b + j; };
   for (int64_t j0 = 0; j0 < n; j0 += kCols) {
     const int64_t nc = std::min(kCols, n - j0);
-    const int64_t first_row = shape & kLowerC ? j0 / MR * MR : 0;
+    const int64_t first_row = shape & kLowerC ? j0 / kMr * kMr : 0;
     for (int64_t k0 = 0; k0 < k; k0 += kDepth) {
       const int64_t depth = std::min(kDepth, k - k0);
-      const T beta_now = k0 == 0 ? beta : T(1);
-      pack<T, NR>(nc, depth, b_at(k0, j0), transpose_b ? stride_b : 1, transpose_b ? 1 : stride_b, packed_b);
+      pack_b<T>(nc, depth, b_at(k0, j0), transpose_b ? stride_b : 1, transpose_b ? 1 : stride_b, packed_b);
       for (int64_t i0 = first_row; i0 < m; i0 += kRows) {
         const int64_t mc = std::min(kRows, m - i0);
-        pack<T, MR>(mc, depth, a_at(i0, k0), transpose_a ? 1 : stride_a, transpose_a ? stride_a : 1, packed_a);
-        for (int64_t j = 0; j < nc; j += NR)
-          for (int64_t i = 0; i < mc; i += MR) {
-            const int64_t row = i0 + i, col = j0 + j;
-            if ((shape & kLowerC) && col > row + MR - 1) continue;
-            int64_t begin = 0, end = depth;  // the part of the panel in which a triangular factor is not zero
-            if (shape & kUpperA) begin = std::max(begin, row - k0);
-            if (shape & kLowerB) begin = std::max(begin, col - k0);
-            if (shape & kLowerA) end = std::min(end, row + MR - k0);
-            if (shape & kUpperB) end = std::min(end, col + NR - k0);
-            const int64_t needed = std::max<int64_t>(0, end - begin);
-            if (needed == 0 && beta_now == T(1)) continue;
-            const T* pa = packed_a + i * depth + begin * MR;
-            const T* pb = packed_b + j * depth + begin * NR;
-            T* to = c + row * stride_c + col;
-            if (row + MR <= m && col + NR <= n) {
-              register_tile<T>(needed, pa, pb, alpha, beta_now, to, stride_c);
-            } else {  // the border: a whole tile beside C, of which the part inside is added
-              T tile[MR * NR];
-              register_tile<T>(needed, pa, pb, alpha, T(0), tile, NR);
-              for (int64_t r = 0; r < std::min<int64_t>(MR, m - row); ++r)
-                for (int64_t s = 0; s < std::min<int64_t>(NR, n - col); ++s) {
-                  T& out = to[r * stride_c + s];
-                  out = beta_now == T(0) ? tile[r * NR + s] : tile[r * NR + s] + beta_now * out;
-                }
-            }
-          }
+        pack_a<T>(mc, depth, a_at(i0, k0), transpose_a ? 1 : stride_a, transpose_a ? stride_a : 1, packed_a);
+        multiply_packed<T>(mc, nc, depth, packed_a, packed_b, alpha, k0 == 0 ? beta : T(1), c + i0 * stride_c + j0,
+                           stride_c, shape, {i0, j0, k0});
       }
     }
   }
 }
+
+template <class T>
+constexpr GemmKernel<T> kernel{kMr, kNv * lanes<T>, pack_a<T>, pack_b<T>, multiply_packed<T>, gemm<T>};

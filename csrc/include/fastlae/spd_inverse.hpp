@@ -1,15 +1,20 @@
 // Inverse of a symmetric positive definite matrix, blocked, in place.
 #pragma once
 
+#include <cstdint>
+
 #include "fastlae/context.hpp"
 #include "fastlae/views.hpp"
 
 namespace fastlae {
 
-/// A <- A^-1 by Cholesky in three passes over tiles (mathematics: docs/design.md, "The inverse").
+/// Rows of a tile that suit a matrix of order n.
+std::int64_t inverse_tile(std::int64_t n);
+
+/// A <- A^-1 by Cholesky in one sweep over tiles (mathematics: docs/design.md, "The inverse").
 ///
-/// Only the lower triangle of A is read; both triangles are written. Work: n^3 fused multiply-adds; memory beside A:
-/// one tile and the product's panels per thread. The result does not depend on the number of threads.
+/// Only the lower triangle of A is read; both triangles are written. Work: n^3 floating-point operations; memory beside
+/// A: four panels of n x tile, and a few tiles per thread. The result does not depend on the number of threads.
 ///
 /// \throws NotPositiveDefinite with the first row whose pivot is not positive; A is then destroyed.
 /// \throws Cancelled when the context asks for it; A is then destroyed.

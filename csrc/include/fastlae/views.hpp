@@ -1,6 +1,7 @@
 // Views: pointers with shapes. Kernels see nothing else; they never own or allocate an output.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace fastlae {
@@ -19,6 +20,31 @@ struct MatrixView {
     return {data + i * stride + j, r, c, stride};
   }
   operator MatrixView<const T>() const { return {data, rows, cols, stride}; }
+};
+
+/// The lower triangle of a symmetric matrix, by square tiles; those of the last row and column may be smaller.
+///
+/// It lies in an n x n matrix (`stride` elements between two rows), or packed (`stride` 0): then tile row i is a matrix
+/// of its own that ends with its diagonal tile, min(n, (i + 1) tile) wide, and the tile rows follow one another.
+template <class T>
+struct SymmetricView {
+  T* data = nullptr;
+  std::int64_t n = 0;
+  std::int64_t tile = 1;
+  std::int64_t stride = 0;
+
+  bool packed() const { return stride == 0; }
+  std::int64_t tiles() const { return (n + tile - 1) / tile; }
+  std::int64_t begin(std::int64_t i) const { return i * tile; }
+  std::int64_t size(std::int64_t i) const { return std::min(tile, n - i * tile); }
+  /// Tile row i up to its diagonal tile.
+  MatrixView<T> strip(std::int64_t i) const {
+    const std::int64_t width = std::min(n, (i + 1) * tile);
+    if (packed()) return {data + tile * tile * (i * (i + 1) / 2), size(i), width, width};
+    return {data + i * tile * stride, size(i), width, stride};
+  }
+  /// Tile (i, j), j <= i.
+  MatrixView<T> block(std::int64_t i, std::int64_t j) const { return strip(i).block(0, begin(j), size(i), size(j)); }
 };
 
 /// A sparse matrix by rows: sorted, unique column indices; no stored zeros.

@@ -20,7 +20,7 @@ from .. import _memory, ops
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
 from ..ops.score import product, quadratic_diagonal
-from ..ops.spd_inverse import invert_in_place
+from ..ops.spd_inverse import invert_in_place, workspace
 
 Form = Literal["items", "users"]
 Vector = NDArray[np.float64]
@@ -65,7 +65,7 @@ class ItemsInverse:
     @staticmethod
     def memory(users: int, items: int, nnz: int, itemsize: int) -> int:
         """Bytes at the peak of the computation."""
-        return items * items * itemsize + 40 * nnz
+        return items * items * itemsize + workspace(items, itemsize) + 40 * nnz
 
     def diagonal(self) -> Vector:
         """c, the diagonal of C."""
@@ -118,7 +118,7 @@ class UsersInverse:
     @staticmethod
     def memory(users: int, items: int, nnz: int, itemsize: int) -> int:
         """Bytes at the peak of the computation."""
-        return users * users * itemsize + 60 * nnz
+        return users * users * itemsize + workspace(users, itemsize) + 60 * nnz
 
     def diagonal(self) -> Vector:
         """c_i = 1/Lambda_i - (x_i^T M^-1 x_i)/Lambda_i^2, x_i the column of item i in Xw."""

@@ -11,6 +11,7 @@ from .. import _memory
 from .._backend import core_for
 from .._threads import resolve_threads
 
+TILE = 480  # largest tile, in rows (csrc/cpu/spd_inverse.cpp)
 SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
 
@@ -19,7 +20,8 @@ def spd_inverse(
 ) -> NDArray[Any]:
     """Inverse of a symmetric positive definite matrix, by Cholesky, in one n x n buffer.
 
-    Half the work of a general inverse and, with `overwrite_a`, no second copy. The order n is limited by memory only.
+    Half the work of a general inverse and, with `overwrite_a`, no second copy: beside the matrix it takes 1920 n numbers.
+    The order n is limited by memory only.
 
     Parameters
     ----------
@@ -70,7 +72,9 @@ def spd_inverse(
         target, out = "a", source
     if out is None:
         _memory.require(
-            source.nbytes, f"the inverse of a matrix of order {len(source)}", "overwrite_a=True needs no second matrix."
+            source.nbytes + workspace(len(source), source.itemsize),
+            f"the inverse of a matrix of order {len(source)}",
+            "overwrite_a=True needs no second matrix.",
         )
         out = np.empty(source.shape, source.dtype)
     elif not isinstance(out, np.ndarray) or out.dtype != source.dtype or out.shape != source.shape:
@@ -89,6 +93,11 @@ def spd_inverse(
         raise ValueError(f"a: expected a symmetric matrix; a[i, j] and a[j, i] differ by {skew:.1e} of the diagonal")
     core.spd_inverse(out, threads)
     return out
+
+
+def workspace(n: int, itemsize: int) -> int:
+    """Bytes that an inverse of order n takes beside its matrix: panels of this step and of the next, in two layouts."""
+    return 4 * n * min(n, TILE) * itemsize
 
 
 def invert_in_place(a: NDArray[Any], num_threads: int) -> None:
