@@ -335,7 +335,9 @@ def test_hyperparameters_set_after_fit_wait_for_the_next_fit():
 
 def test_memory_is_told_before_it_is_taken(monkeypatch):
     huge = sp.csr_matrix((2, 2_000_000), dtype=np.float32)
-    with pytest.raises(fastlae.MemoryNeededError, match=r"items form .* GB of memory, .* The users form needs"):
+    with pytest.raises(
+        fastlae.MemoryNeededError, match=r"items form, packed .* GB of memory, .* form='users', storage='packed' needs"
+    ):
         EASE(form="items").fit(huge)
     assert EASE().fit(huge).form_ == "users"
     with pytest.raises(fastlae.MemoryNeededError, match="weights_block"):

@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -76,6 +77,19 @@ MatrixView<T> matrix(const py::array& a, const char* name, std::int64_t rows, st
   return view;
 }
 
+/// The lower triangle of a symmetric matrix of order n: packed by tiles of `tile` rows in a vector, or in a matrix.
+template <class T>
+SymmetricView<T> symmetric(const py::array& a, const char* name, std::int64_t n, std::int64_t tile) {
+  if (a.ndim() == 2) {
+    const MatrixView<T> full = matrix<T>(a, name, n, n);
+    return {full.data, n, std::max<std::int64_t>(1, n), full.stride};
+  }
+  if (n < 0 || tile < 1) throw py::value_error(std::string(name) + ": expected n >= 0 and a tile of at least 1");
+  SymmetricView<T> view{nullptr, n, tile, 0};
+  view.data = vector<T>(a, name, view.length());
+  return view;
+}
+
 /// A CSR matrix from its three arrays (values may be None: all 1). Indices are checked: in range and ascending.
 template <class T>
 CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::object& values, std::int64_t cols,
@@ -111,6 +125,7 @@ auto dispatch(const py::array& a, const char* name, F&& f) {
 
 // One function per file of this folder.
 void register_gram(py::module_& m);
+void register_packed(py::module_& m);
 void register_product(py::module_& m);
 void register_score(py::module_& m);
 void register_spd_inverse(py::module_& m);

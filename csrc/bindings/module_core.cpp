@@ -33,6 +33,7 @@ PYBIND11_MODULE(_core, m) {
   });
   register_gram(m);
   register_spd_inverse(m);
+  register_packed(m);
   register_weights(m);
   register_product(m);
   register_score(m);

@@ -24,20 +24,19 @@ void register_score(py::module_& m) {
   m.def(
       "quadratic_diagonal",
       [](const py::array& indptr, const py::array& indices, const py::object& values, const py::array& matrix_,
-         const py::array& out, int num_threads) {
+         std::int64_t n, std::int64_t tile, const py::array& out, int num_threads) {
         const Context context = make_context(num_threads);
         dispatch(matrix_, "M", [&](auto zero) {
           using T = decltype(zero);
-          const auto square = matrix<const T>(matrix_, "M");
-          if (square.rows != square.cols) throw py::value_error("M: expected a square matrix");
-          const auto x = csr<T>(indptr, indices, values, square.rows, "X");
+          const auto square = symmetric<const T>(matrix_, "M", n, tile);
+          const auto x = csr<T>(indptr, indices, values, n, "X");
           auto* q = vector<double>(out, "out", x.rows);
           py::gil_scoped_release release;
           quadratic_diagonal<T>(x, square, q, context);
         });
       },
-      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("M"), py::arg("out"), py::arg("num_threads"),
-      "out <- diagonal of X M X^T");
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("M"), py::arg("n"), py::arg("tile"),
+      py::arg("out"), py::arg("num_threads"), "out <- diagonal of X M X^T");
 }
 
 }  // namespace fastlae::bindings

@@ -28,13 +28,13 @@ void score(const CsrView<T>& x, MatrixView<const T> w, MatrixView<T> s, const Co
 }
 
 template <class T>
-void quadratic_diagonal(const CsrView<T>& x, MatrixView<const T> m, double* q, const Context& context) {
+void quadratic_diagonal(const CsrView<T>& x, SymmetricView<const T> m, double* q, const Context& context) {
   parallel_for(context, x.rows, 8, [&](int64_t first, int64_t last, int) {
     for (int64_t i = first; i < last; ++i) {
       double total = 0;
       for (int64_t e = x.indptr[i]; e < x.indptr[i + 1]; ++e) {
         const T* const row = m.row(x.indices[e]);
-        double sum = 0;  // the pairs left of the diagonal count twice
+        double sum = 0;  // the pairs left of the diagonal count twice; indices ascend, so f lies there
         for (int64_t f = x.indptr[i]; f < e; ++f)
           sum += static_cast<double>(x.value(f)) * static_cast<double>(row[x.indices[f]]);
         const double own = static_cast<double>(x.value(e));
@@ -47,7 +47,7 @@ void quadratic_diagonal(const CsrView<T>& x, MatrixView<const T> m, double* q, c
 
 template void score<float>(const CsrView<float>&, MatrixView<const float>, MatrixView<float>, const Context&);
 template void score<double>(const CsrView<double>&, MatrixView<const double>, MatrixView<double>, const Context&);
-template void quadratic_diagonal<float>(const CsrView<float>&, MatrixView<const float>, double*, const Context&);
-template void quadratic_diagonal<double>(const CsrView<double>&, MatrixView<const double>, double*, const Context&);
+template void quadratic_diagonal<float>(const CsrView<float>&, SymmetricView<const float>, double*, const Context&);
+template void quadratic_diagonal<double>(const CsrView<double>&, SymmetricView<const double>, double*, const Context&);
 
 }  // namespace fastlae

@@ -312,6 +312,12 @@ void spd_inverse(MatrixView<T> a, const Context& context) {
 }
 
 template <class T>
+void spd_inverse(SymmetricView<T> a, const Context& context) {
+  if (a.n == 0) return;
+  Sweep<T>(a, {}, context).run();
+}
+
+template <class T>
 double asymmetry(MatrixView<const T> a, const Context& context) {
   constexpr int64_t side = 64;
   const int64_t n = a.rows, blocks = (n + side - 1) / side;
@@ -351,6 +357,8 @@ double asymmetry(MatrixView<const T> a, const Context& context) {
 
 template void spd_inverse<float>(MatrixView<float>, const Context&);
 template void spd_inverse<double>(MatrixView<double>, const Context&);
+template void spd_inverse<float>(SymmetricView<float>, const Context&);
+template void spd_inverse<double>(SymmetricView<double>, const Context&);
 template double asymmetry<float>(MatrixView<const float>, const Context&);
 template double asymmetry<double>(MatrixView<const double>, const Context&);
 

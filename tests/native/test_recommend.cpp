@@ -89,7 +89,7 @@ void check_quadratic(int64_t rows, int64_t order) {
   for (int64_t i = 0; i < order; ++i)
     for (int64_t j = 0; j <= i; ++j) m(i, j) = m(j, i) = static_cast<T>(random());
   std::vector<double> q(static_cast<std::size_t>(rows));
-  quadratic_diagonal<T>(x, m.view(), q.data(), context(3));
+  quadratic_diagonal<T>(x, {&m(0, 0), order, order, m.view().stride}, q.data(), context(3));
   for (int64_t i = 0; i < rows; ++i) {
     double expected = 0;
     for (int64_t e = x.indptr[i]; e < x.indptr[i + 1]; ++e)

@@ -16,9 +16,9 @@ void score(const CsrView<T>& x,    // (rows, k)
 
 /// q[i] <- sum_{u, v in row i} x_iu x_iv M[u, v], for symmetric M: the diagonal of X M X^T.
 template <class T>
-void quadratic_diagonal(const CsrView<T>& x,    // (rows, m)
-                        MatrixView<const T> m,  // (m, m)
-                        double* q,              // (rows) out
+void quadratic_diagonal(const CsrView<T>& x,       // (rows, m)
+                        SymmetricView<const T> m,  // (m, m)
+                        double* q,                 // (rows) out
                         const Context& context);
 
 }  // namespace fastlae

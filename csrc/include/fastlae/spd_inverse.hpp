@@ -22,6 +22,11 @@ template <class T>
 void spd_inverse(MatrixView<T> a,  // (n, n) in: A, out: A^-1
                  const Context& context);
 
+/// The same on the lower triangle alone, packed for instance; diagonal tiles are written in full.
+template <class T>
+void spd_inverse(SymmetricView<T> a,  // (n, n) in: A, out: A^-1
+                 const Context& context);
+
 /// The largest |A[i, j] - A[j, i]| / sqrt(A[i, i] A[j, j]), or NaN if an entry is not finite.
 template <class T>
 double asymmetry(MatrixView<const T> a,  // (n, n)

@@ -34,6 +34,11 @@ struct SymmetricView {
   std::int64_t stride = 0;
 
   bool packed() const { return stride == 0; }
+  /// Elements of the packed form.
+  std::int64_t length() const {
+    const std::int64_t whole = n / tile;
+    return tile * tile * (whole * (whole + 1) / 2) + (n - whole * tile) * n;
+  }
   std::int64_t tiles() const { return (n + tile - 1) / tile; }
   std::int64_t begin(std::int64_t i) const { return i * tile; }
   std::int64_t size(std::int64_t i) const { return std::min(tile, n - i * tile); }
@@ -43,8 +48,11 @@ struct SymmetricView {
     if (packed()) return {data + tile * tile * (i * (i + 1) / 2), size(i), width, width};
     return {data + i * tile * stride, size(i), width, stride};
   }
+  /// Row r of the lower triangle: its entries 0 .. r may be read.
+  T* row(std::int64_t r) const { return strip(r / tile).row(r % tile); }
   /// Tile (i, j), j <= i.
   MatrixView<T> block(std::int64_t i, std::int64_t j) const { return strip(i).block(0, begin(j), size(i), size(j)); }
+  operator SymmetricView<const T>() const { return {data, n, tile, stride}; }
 };
 
 /// A sparse matrix by rows: sorted, unique column indices; no stored zeros.

@@ -87,7 +87,7 @@ def demo(folder: str | None, *, seed: int, num_threads: int) -> None:
             best, best_value = model, values[-1]
         elif model is not best:
             model.__dict__.pop("_weights", None)  # large: let go of what is not needed any more
-            model.__dict__.pop("_dual", None)
+            model.__dict__.pop("_inverse", None)
 
     users = np.flatnonzero(np.diff(targets.indptr))[:3]
     items, scores = best.recommend(fold_in[users], k=5)

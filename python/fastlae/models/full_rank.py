@@ -21,6 +21,9 @@ _COMMON = """
     form : "auto", "items" or "users"
         Invert an items x items or a users x users matrix. The results agree; the cost is the cube of one or the other.
         "auto" takes the cheaper one that fits in memory.
+    storage : "auto", "full" or "packed"
+        Of the inverse. Packed, only its lower triangle is kept: half the memory, the same numbers; the weights are then
+        made where they are needed, so recommending takes longer. "auto" packs what would not fit otherwise.
     dtype : "float32" or "float64"
     num_threads : int
         0 means all that the process may use.
@@ -35,6 +38,8 @@ _ATTRIBUTES = """
         access. A CSR matrix after `sparsify`.
     form_ : "items", "users" or "sparse"
         What the model holds.
+    storage_ : "full" or "packed"
+        How it holds it.
     item_counts_ : ndarray of float64, (items,)
         d, the diagonal of the Gram matrix. An item that nobody touched has 0 here, weights 0, score 0, and is never
         recommended.
@@ -68,12 +73,13 @@ class LAE(LinearAutoencoder):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
     ) -> None:
         self.l2 = l2
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
     def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
         return Diagonals(np.ones_like(c), -ridge)
@@ -106,12 +112,13 @@ class EASE(LinearAutoencoder):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
     ) -> None:
         self.l2 = l2
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
     def _diagonals(self, c: Vector, d: Vector, ridge: Vector) -> Diagonals:
         return Diagonals(np.ones_like(c), -1.0 / c)
@@ -150,13 +157,14 @@ class DLAE(LAE):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
     ) -> None:
         self.l2 = l2
         self.dropout = dropout
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
 
 class EDLAE(EASE):
@@ -189,13 +197,14 @@ class EDLAE(EASE):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
     ) -> None:
         self.l2 = l2
         self.dropout = dropout
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
 
 class RLAE(LinearAutoencoder):
@@ -228,13 +237,14 @@ class RLAE(LinearAutoencoder):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
     ) -> None:
         self.l2 = l2
         self.xi = xi
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
     def _check(self, n: int) -> None:
         super()._check(n)
@@ -278,6 +288,7 @@ class RDLAE(RLAE):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
@@ -285,7 +296,7 @@ class RDLAE(RLAE):
         self.l2 = l2
         self.dropout = dropout
         self.xi = xi
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
 
 class DEQL(LinearAutoencoder):
@@ -330,6 +341,7 @@ class DEQL(LinearAutoencoder):
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         form: str = "auto",
+        storage: str = "auto",
         dtype: Any = "float32",
         num_threads: int = 0,
         device: str | None = None,
@@ -339,7 +351,7 @@ class DEQL(LinearAutoencoder):
         self.a = a
         self.b = b
         self.zero_diagonal = zero_diagonal
-        self._set_common(user_power, popularity_power, form, dtype, num_threads, device)
+        self._set_common(user_power, popularity_power, form, storage, dtype, num_threads, device)
 
     def _check(self, n: int) -> None:
         check_deql(l2=self.l2, dropout=self.dropout, a=self.a, b=self.b)

@@ -5,7 +5,9 @@ user u's row times the square root of the user's weight; C follows by Woodbury's
 
     C = Lambda^-1 - Lambda^-1 Xw^T M^-1 Xw Lambda^-1,        Xw C = M^-1 Xw Lambda^-1.
 
-The cost of a fit is thus min(users, items)^3. Both answer the same three questions, which is all that the models need.
+The cost of a fit is thus min(users, items)^3. Both answer the same questions, which is all that the models need.
+
+Either matrix is stored in full or packed: its lower triangle alone, in half the memory, with the same numbers.
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
+from .._packed import PackedSymmetric
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
-from ..ops.score import product, quadratic_diagonal
-from ..ops.spd_inverse import invert_in_place, workspace
+from ..ops.score import quadratic_diagonal, symmetric_product, symmetric_score
+from ..ops.spd_inverse import inverse_tile, invert_in_place, workspace
 
 Form = Literal["items", "users"]
+Storage = Literal["full", "packed"]
+Symmetric = NDArray[Any] | PackedSymmetric
 Vector = NDArray[np.float64]
 
 _BLOCK_BYTES = 256e6  # of dense scores at a time
@@ -32,6 +37,7 @@ class Inverse(Protocol):
     """What a form of the inverse can do."""
 
     form: Form
+    matrix: Symmetric
 
     def diagonal(self) -> Vector:
         """c, the diagonal of C."""
@@ -39,33 +45,40 @@ class Inverse(Protocol):
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n)."""
 
+    def columns(self, begin: int, end: int) -> NDArray[Any]:
+        """C[:, begin:end], dense (n, end - begin)."""
+
 
 class ItemsInverse:
-    """C as a dense n x n matrix."""
+    """C as an n x n matrix."""
 
     form: Form = "items"
 
-    def __init__(
-        self,
+    def __init__(self, matrix: Symmetric, num_threads: int) -> None:
+        self.matrix, self.num_threads = matrix, num_threads
+
+    @classmethod
+    def fit(
+        cls,
         X: Csr,
         user_weights: Vector | None,
         ridge: Vector,
+        *,
+        storage: Storage,
         dtype: Any,
         num_threads: int,
         gram: NDArray[Any] | None = None,
-    ) -> None:
-        self.num_threads = num_threads
-        if gram is None:
-            self.matrix = ops.gram(X, user_weights=user_weights, dtype=dtype, num_threads=num_threads)
-        else:
-            self.matrix = gram.copy()
-        self.matrix.reshape(-1)[:: len(ridge) + 1] += ridge.astype(dtype)
-        invert_in_place(self.matrix, num_threads)
+    ) -> ItemsInverse:
+        """From interactions, or from their Gram matrix if that is at hand (it is copied)."""
+        matrix = gram_matrix(X, user_weights, storage, dtype, num_threads) if gram is None else gram.copy()
+        _add_to_diagonal(matrix, ridge)
+        invert_in_place(matrix, num_threads)
+        return cls(matrix, num_threads)
 
     @staticmethod
-    def memory(users: int, items: int, nnz: int, itemsize: int) -> int:
+    def memory(users: int, items: int, nnz: int, itemsize: int, storage: Storage) -> int:
         """Bytes at the peak of the computation."""
-        return items * items * itemsize + workspace(items, itemsize) + 40 * nnz
+        return _matrix_bytes(items, itemsize, storage) + 40 * nnz
 
     def diagonal(self) -> Vector:
         """c, the diagonal of C."""
@@ -73,7 +86,13 @@ class ItemsInverse:
 
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n)."""
-        return ops.score(X, self.matrix, num_threads=self.num_threads)
+        return symmetric_score(X, self.matrix, self.num_threads)
+
+    def columns(self, begin: int, end: int) -> NDArray[Any]:
+        """C[:, begin:end], dense (n, end - begin)."""
+        if isinstance(self.matrix, PackedSymmetric):
+            return self.matrix.columns(np.arange(begin, end), self.num_threads)
+        return self.matrix[:, begin:end]
 
 
 class UsersInverse:
@@ -81,23 +100,9 @@ class UsersInverse:
 
     form: Form = "users"
 
-    def __init__(self, X: Csr, user_weights: Vector | None, ridge: Vector, dtype: Any, num_threads: int) -> None:
-        users = X.shape[0]
-        roots = None if user_weights is None else np.sqrt(user_weights)
-        by_item = X.transpose()
-        matrix = ops.gram(by_item, user_weights=1.0 / ridge, dtype=dtype, num_threads=num_threads)
-        if roots is not None:
-            scale = roots.astype(dtype)
-            matrix *= scale[:, None]
-            matrix *= scale
-        matrix.reshape(-1)[:: users + 1] += 1
-        invert_in_place(matrix, num_threads)
-        self._assign(matrix, X, ridge, roots, by_item, num_threads)
-
-    def _assign(
-        self, matrix: NDArray[Any], X: Csr, ridge: Vector, roots: Vector | None, by_item: Csr, num_threads: int
-    ) -> None:
+    def __init__(self, matrix: Symmetric, X: Csr, ridge: Vector, roots: Vector | None, num_threads: int) -> None:
         self.matrix, self.X, self.ridge, self.roots, self.num_threads = matrix, X, ridge, roots, num_threads
+        by_item = X.transpose()
         # Xw^T by rows: user u's entries times roots[u].
         if roots is not None:
             by_item = by_item._replace(values=by_item.dense_values(np.float64) * roots[by_item.indices])
@@ -107,18 +112,27 @@ class UsersInverse:
         self._row_hashes: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
 
     @classmethod
-    def restore(
-        cls, matrix: NDArray[Any], X: Csr, ridge: Vector, roots: Vector | None, num_threads: int
+    def fit(
+        cls, X: Csr, user_weights: Vector | None, ridge: Vector, *, storage: Storage, dtype: Any, num_threads: int
     ) -> UsersInverse:
-        """The form from what a model file holds."""
-        self = cls.__new__(cls)
-        self._assign(matrix, X, ridge, roots, X.transpose(), num_threads)
-        return self
+        """From interactions."""
+        roots = None if user_weights is None else np.sqrt(user_weights)
+        matrix = gram_matrix(X.transpose(), 1.0 / ridge, storage, dtype, num_threads)
+        if roots is not None:
+            scale = roots.astype(dtype)
+            if isinstance(matrix, PackedSymmetric):
+                matrix.scale(scale)
+            else:
+                matrix *= scale[:, None]
+                matrix *= scale
+        _add_to_diagonal(matrix, 1.0)
+        invert_in_place(matrix, num_threads)
+        return cls(matrix, X, ridge, roots, num_threads)
 
     @staticmethod
-    def memory(users: int, items: int, nnz: int, itemsize: int) -> int:
+    def memory(users: int, items: int, nnz: int, itemsize: int, storage: Storage) -> int:
         """Bytes at the peak of the computation."""
-        return users * users * itemsize + workspace(users, itemsize) + 60 * nnz
+        return _matrix_bytes(users, itemsize, storage) + 60 * nnz
 
     def diagonal(self) -> Vector:
         """c_i = 1/Lambda_i - (x_i^T M^-1 x_i)/Lambda_i^2, x_i the column of item i in Xw."""
@@ -161,8 +175,12 @@ class UsersInverse:
         if trained.size:
             users = known[trained]
             # Rows u of D^-1/2 M^-1 Xw Lambda^-1, as columns of Xw^T M^-1.
-            contiguous = (np.diff(users) == 1).all()
-            columns = self.matrix[:, users[0] : users[-1] + 1] if contiguous else np.take(self.matrix, users, axis=1)
+            if isinstance(self.matrix, PackedSymmetric):
+                columns = self.matrix.columns(users, self.num_threads)
+            elif (np.diff(users) == 1).all():
+                columns = self.matrix[:, users[0] : users[-1] + 1]
+            else:
+                columns = np.take(self.matrix, users, axis=1)
             scores = ops.score(self.by_item, columns, num_threads=self.num_threads)
             scores *= (1.0 / self.ridge).astype(out.dtype)[:, None]
             if self.roots is not None:
@@ -171,6 +189,10 @@ class UsersInverse:
         if new.size:
             out[new] = self._new_rows(X if new.size == X.shape[0] else take_rows(X, new))
         return out
+
+    def columns(self, begin: int, end: int) -> NDArray[Any]:
+        """C[:, begin:end], dense (n, end - begin)."""
+        return self.product(unit_rows(np.arange(begin, end), self.X.shape[1])).T  # C is symmetric
 
     def _new_rows(self, X: Csr) -> NDArray[Any]:
         """(x - x Lambda^-1 Xw^T M^-1 Xw) Lambda^-1 for any rows x."""
@@ -183,9 +205,9 @@ class UsersInverse:
         if t.nnz < 0.05 * t.shape[0] * t.shape[1]:  # about where the dense product gets ahead
             t.sort_indices()
             csr = Csr(t.indptr.astype(np.int64), t.indices.astype(np.int32), t.data, t.shape)
-            y = ops.score(csr, self.matrix, num_threads=self.num_threads)
+            y = symmetric_score(csr, self.matrix, self.num_threads)
         else:
-            y = product(t.toarray(), self.matrix, self.num_threads)
+            y = symmetric_product(t.toarray(), self.matrix, self.num_threads)
         back = ops.score(self.by_item, np.ascontiguousarray(y.T), num_threads=self.num_threads)
         out = -back.T
         rows = np.repeat(np.arange(x.shape[0]), np.diff(x.indptr))
@@ -213,41 +235,85 @@ class UsersInverse:
         return found
 
 
-def choose_form(X: Csr, ridge: Vector, form: str, dtype: Any) -> Form:
-    """The form that costs less and fits in memory, or the one that is asked for; an error if it does not fit."""
-    users, items = X.shape
-    itemsize = np.dtype(dtype).itemsize
-    needed = {
-        "items": ItemsInverse.memory(users, items, X.nnz, itemsize),
-        "users": UsersInverse.memory(users, items, X.nnz, itemsize),
-    }
-    dual_ok = bool((ridge > 0).all())  # Woodbury needs Lambda^-1
-    if form == "auto":
-        free = _memory.available_memory()
-        candidates = ["users", "items"] if users < items and dual_ok else ["items"]
-        if "users" not in candidates and dual_ok:
-            candidates.append("users")
-        fitting = [name for name in candidates if free is None or needed[name] <= free]
-        form = fitting[0] if fitting else min(candidates, key=lambda name: needed[name])
-    elif form == "users" and not dual_ok:
-        raise ValueError("form='users' needs a positive l2 or dropout, so that Lambda can be inverted")
-    other = "users" if form == "items" else "items"
-    _memory.require(
-        needed[form],
-        f"a fit by the {form} form ({users} users x {items} items, {np.dtype(dtype).name})",
-        f"The {other} form needs {_memory.readable(needed[other])}, dtype='float32' half of float64; fewer "
-        f"{form} need less (their square).",
+def gram_matrix(
+    X: Csr, user_weights: Vector | None, storage: Storage, dtype: Any, num_threads: int
+) -> NDArray[Any] | PackedSymmetric:
+    """X^T diag(user_weights) X in either storage."""
+    result: NDArray[Any] | PackedSymmetric = ops.gram(
+        X, user_weights=user_weights, dtype=dtype, packed=storage == "packed", num_threads=num_threads
     )
-    return "items" if form == "items" else "users"
+    return result
+
+
+def _add_to_diagonal(matrix: Symmetric, numbers: Any) -> None:
+    if isinstance(matrix, PackedSymmetric):
+        matrix.add_to_diagonal(numbers)
+    else:
+        matrix.reshape(-1)[:: len(matrix) + 1] += np.asarray(numbers, dtype=matrix.dtype)
+
+
+def _matrix_bytes(n: int, itemsize: int, storage: Storage) -> int:
+    """Of the inverse of order n while it is computed."""
+    numbers = n * n if storage == "full" else PackedSymmetric.length(n, inverse_tile(n))
+    return numbers * itemsize + workspace(n, itemsize)
+
+
+def choose_form(X: Csr, ridge: Vector, form: str, storage: str, dtype: Any) -> tuple[Form, Storage]:
+    """What costs least and fits in memory, or what is asked for; an error if that does not fit.
+
+    Packed storage costs the same time, but W is then expanded where it is needed only; so it comes second.
+    """
+    users, items = X.shape
+    dual_ok = bool((ridge > 0).all())  # Woodbury needs Lambda^-1
+    if form == "users" and not dual_ok:
+        raise ValueError("form='users' needs a positive l2 or dropout, so that Lambda can be inverted")
+    forms: list[Form] = ["users", "items"] if users < items else ["items", "users"]
+    if not dual_ok:
+        forms.remove("users")
+    storages: list[Storage] = ["full", "packed"]
+    needed = {
+        (f, s): (ItemsInverse if f == "items" else UsersInverse).memory(*X.shape, X.nnz, np.dtype(dtype).itemsize, s)
+        for f in forms
+        for s in storages
+    }
+    asked = [(f, s) for f, s in needed if form in ("auto", f) and storage in ("auto", s)]
+    free = _memory.available_memory()
+    chosen = next((c for c in asked if free is None or needed[c] <= free), None)
+    if chosen is None:
+        chosen = min(asked, key=lambda c: needed[c])
+        less = [
+            f"form={f!r}, storage={s!r} needs {_memory.readable(bytes_)}"
+            for (f, s), bytes_ in needed.items()
+            if bytes_ < needed[chosen]
+        ]
+        _memory.require(
+            needed[chosen],
+            f"a fit by the {chosen[0]} form, {chosen[1]} ({users} users x {items} items, {np.dtype(dtype).name})",
+            "; ".join([*less, "dtype='float32' needs half of float64", f"fewer {chosen[0]} need less (their square)."]),
+        )
+    return chosen
 
 
 def build_inverse(
-    X: Csr, user_weights: Vector | None, ridge: Vector, *, form: str, dtype: Any, num_threads: int
+    X: Csr,
+    user_weights: Vector | None,
+    ridge: Vector,
+    *,
+    form: str,
+    storage: str,
+    dtype: Any,
+    num_threads: int,
 ) -> ItemsInverse | UsersInverse:
-    """The inverse in the form that `choose_form` takes."""
-    if choose_form(X, ridge, form, dtype) == "items":
-        return ItemsInverse(X, user_weights, ridge, dtype, num_threads)
-    return UsersInverse(X, user_weights, ridge, dtype, num_threads)
+    """The inverse as `choose_form` takes it."""
+    chosen, stored = choose_form(X, ridge, form, storage, dtype)
+    cls = ItemsInverse if chosen == "items" else UsersInverse
+    return cls.fit(X, user_weights, ridge, storage=stored, dtype=dtype, num_threads=num_threads)
+
+
+def unit_rows(positions: NDArray[Any], n: int) -> Csr:
+    """Rows of the identity."""
+    count = len(positions)
+    return Csr(np.arange(count + 1, dtype=np.int64), positions.astype(np.int32), None, (count, n))
 
 
 def row_blocks(rows: int, cols: int, itemsize: int) -> list[tuple[int, int]]:

@@ -14,11 +14,21 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
+from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..errors import NotPositiveDefiniteError
 from ..ops.gram import check_float
-from ..ops.topk import allocate, check_count, hidden_items, recommend_checked, slice_hidden, topk_checked
+from ..ops.score import column_blocks
+from ..ops.topk import (
+    allocate,
+    check_count,
+    hidden_columns,
+    hidden_items,
+    recommend_checked,
+    slice_hidden,
+    topk_checked,
+)
 from ..ops.weights import (
     Diagonals,
     check_dropout,
@@ -27,7 +37,7 @@ from ..ops.weights import (
     diagonal_weights,
 )
 from .base import Recommender
-from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks
+from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks, unit_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -70,23 +80,33 @@ class LinearAutoencoder(Recommender):
     item_counts_: Vector
     form_: str
     _weights: Any
-    _dual: UsersInverse
+    _inverse: ItemsInverse | UsersInverse  # of which W is made when it is needed; absent where _weights is all
+    storage_: str
     _diagonal_vectors: Diagonals
 
     l2: Any
     user_power: float
     popularity_power: float
     form: str
+    storage: str
     dtype: Any
     num_threads: int
     device: str | None
 
     def _set_common(
-        self, user_power: float, popularity_power: float, form: str, dtype: Any, num_threads: int, device: str | None
+        self,
+        user_power: float,
+        popularity_power: float,
+        form: str,
+        storage: str,
+        dtype: Any,
+        num_threads: int,
+        device: str | None,
     ) -> None:
         self.user_power = user_power
         self.popularity_power = popularity_power
         self.form = form
+        self.storage = storage
         self.dtype = dtype
         self.num_threads = num_threads
         self.device = device
@@ -108,6 +128,8 @@ class LinearAutoencoder(Recommender):
             check_number(getattr(self, name), name)
         if self.form not in ("auto", "items", "users"):
             raise ValueError(f"form: expected 'auto', 'items' or 'users', got {self.form!r}")
+        if self.storage not in ("auto", "full", "packed"):
+            raise ValueError(f"storage: expected 'auto', 'full' or 'packed', got {self.storage!r}")
         if self.device not in (None, "cpu"):
             raise ValueError(f"device: this build of fastlae has kernels for the CPU only, got {self.device!r}")
 
@@ -168,18 +190,22 @@ class LinearAutoencoder(Recommender):
         ridge = invertible_ridge(self._ridge(d), d)
         if not ((d + ridge).max(initial=0.0) < np.finfo(dtype).max):
             raise ValueError(f"X, l2: the diagonal of G + Lambda exceeds what {dtype.name} can hold; scale both down")
-        inverse = build_inverse(csr, weights, ridge, form=self.form, dtype=dtype, num_threads=threads)
+        inverse = build_inverse(
+            csr, weights, ridge, form=self.form, storage=self.storage, dtype=dtype, num_threads=threads
+        )
         c = inverse.diagonal()
         check_condition(c, d + ridge, dtype)
         diagonals = self.final_diagonals(c, d, ridge)
+        matrix = inverse.matrix
         learned: dict[str, Any] = {"item_counts_": d, "form_": inverse.form}
-        if isinstance(inverse, ItemsInverse):
-            learned["_weights"] = diagonal_weights(inverse.matrix, diagonals, out=inverse.matrix, num_threads=threads)
+        learned["storage_"] = "packed" if isinstance(matrix, PackedSymmetric) else "full"
+        if inverse.form == "items" and not isinstance(matrix, PackedSymmetric):
+            learned["_weights"] = diagonal_weights(matrix, diagonals, out=matrix, num_threads=threads)
         else:
-            learned |= {"_dual": inverse, "_diagonal_vectors": diagonals}
+            learned |= {"_inverse": inverse, "_diagonal_vectors": diagonals}
         # In one step, so that a fit that fails or is interrupted leaves the model as it was.
         self.__dict__ = {**self.get_params(), **learned}
-        _log.info("%r: fitted %d users x %d items by the %s form", self, *csr.shape, self.form_)
+        _log.info("%r: fitted %d users x %d items by the %s form, %s", self, *csr.shape, self.form_, self.storage_)
         return self
 
     @property
@@ -193,7 +219,7 @@ class LinearAutoencoder(Recommender):
         """W as a whole."""
         self._check_fitted("item_counts_")
         if not hasattr(self, "_weights"):
-            n, dtype = self.n_items_, self._dual.matrix.dtype
+            n, dtype = self.n_items_, self._inverse.matrix.dtype
             _memory.require(
                 n * n * dtype.itemsize,
                 f"the weights of {n} items",
@@ -216,30 +242,30 @@ class LinearAutoencoder(Recommender):
             columns = self._weights[:, j0:j1]
             return columns.toarray() if is_sparse(columns) else columns
         alpha, beta, row_scale = self._diagonal_vectors
-        rows = self._dual.product(_unit_rows(np.arange(j0, j1), n))  # C is symmetric
-        block = rows.T.astype(np.float64) * beta[j0:j1]
+        columns = self._inverse.columns(j0, j1)
+        block = columns.astype(np.float64) * beta[j0:j1]
         block[np.arange(j0, j1), np.arange(j1 - j0)] += alpha[j0:j1]
         if row_scale is not None:
             block *= row_scale[:, None]
-        return block.astype(rows.dtype)
+        return block.astype(columns.dtype)
 
     @property
     def _learned_dtype(self) -> np.dtype[Any]:
         """Of what is learned; `dtype` may have been set anew since."""
-        dtype: np.dtype[Any] = (self._dual.matrix if self.form_ == "users" else self._weights).dtype
+        dtype: np.dtype[Any] = (self._inverse.matrix if hasattr(self, "_inverse") else self._weights).dtype
         return dtype
 
     def _csr(self, X: Any, name: str = "X") -> Csr:
         self._check_fitted("item_counts_")
         return as_csr(X, name, dtype=self._learned_dtype, cols=self.n_items_, nonnegative=True)
 
-    def _dual_scores(self, X: Csr) -> NDArray[Any]:
-        """X W by the users form, for a block of rows."""
+    def _implicit_scores(self, X: Csr) -> NDArray[Any]:
+        """X W straight from the inverse, for a block of rows."""
         alpha, beta, row_scale = self._diagonal_vectors
-        dtype = self._dual.matrix.dtype
+        dtype = self._inverse.matrix.dtype
         if row_scale is not None:
             X = X._replace(values=(X.dense_values(np.float64) * row_scale[X.indices]).astype(dtype))
-        scores = self._dual.product(X)
+        scores = self._inverse.product(X)
         scores *= beta.astype(dtype)
         rows = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr))
         scores[rows, X.indices] += (X.dense_values(np.float64) * alpha[X.indices]).astype(dtype)
@@ -259,14 +285,18 @@ class LinearAutoencoder(Recommender):
         """
         csr = self._csr(X)
         dtype = self._learned_dtype
-        if self.form_ == "items":
+        if self.form_ != "sparse" and not hasattr(self, "_inverse"):
             return ops.score(csr, self._weights, num_threads=self.num_threads)
         _memory.require(csr.shape[0] * csr.shape[1] * dtype.itemsize, "the scores", "Score fewer users at a time.")
         if self.form_ == "sparse":
             return np.asarray((csr.scipy(dtype) @ self._weights).toarray())
         out = np.empty(csr.shape, dtype)
+        if self.form_ == "items":
+            for begin, end in column_blocks(self.n_items_, dtype.itemsize):
+                out[:, begin:end] = ops.score(csr, self.weights_block(begin, end), num_threads=self.num_threads)
+            return out
         for begin, end in row_blocks(*csr.shape, dtype.itemsize):
-            out[begin:end] = self._dual_scores(csr.rows(begin, end))
+            out[begin:end] = self._implicit_scores(csr.rows(begin, end))
         return out
 
     def recommend(
@@ -301,16 +331,35 @@ class LinearAutoencoder(Recommender):
         seen, columns = hidden_items(
             csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid, never=self.item_counts_ == 0
         )
-        if self.form_ != "users":
+        if not hasattr(self, "_inverse"):
             return recommend_checked(csr, self._weights, k, seen, columns, threads)
+        if self.form_ == "items":
+            return self._recommend_by_columns(csr, k, seen, columns, threads)
         best_items, best = allocate(csr.shape[0], k)
-        for begin, end in row_blocks(*csr.shape, self._dual.matrix.itemsize):
-            scores = self._dual_scores(csr.rows(begin, end))
+        for begin, end in row_blocks(*csr.shape, self._inverse.matrix.itemsize):
+            scores = self._implicit_scores(csr.rows(begin, end))
             best_items[begin:end], best[begin:end] = topk_checked(
                 scores, k, None, slice_hidden(seen, begin, end), columns, threads
             )
         nothing = np.diff(csr.indptr) == 0
         best_items[nothing], best[nothing] = -1, -np.inf
+        return best_items, best
+
+    def _recommend_by_columns(
+        self, X: Csr, k: int, seen: Any, columns: Any, threads: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The best of every block of columns of W, merged as they come."""
+        best_items, best = allocate(X.shape[0], k)
+        best_items[:], best[:] = -1, -np.inf
+        n, dtype = self.n_items_, self._learned_dtype
+        for begin, end in column_blocks(n, dtype.itemsize):
+            W = np.ascontiguousarray(self.weights_block(begin, end))
+            hidden = None if columns is None else columns[begin:end]
+            part = recommend_checked(X, W, min(k, end - begin), hidden_columns(seen, begin, end), hidden, threads)
+            items = np.hstack([best_items, np.where(part[0] < 0, -1, part[0] + begin)])
+            # Ties go to the earlier place, which holds the smaller item.
+            places, best = topk_checked(np.hstack([best, part[1]]), k, None, None, None, threads)
+            best_items = np.where(places < 0, -1, np.take_along_axis(items, np.maximum(places, 0), 1))
         return best_items, best
 
     def similar_items(self, ids: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -336,7 +385,7 @@ class LinearAutoencoder(Recommender):
             raise TypeError(f"ids: expected item positions (integers), got {rows.dtype}")
         if rows.size and (rows.min() < 0 or rows.max() >= n):
             raise ValueError(f"ids: expected positions in 0 .. {n - 1}, got {rows.min()} .. {rows.max()}")
-        return self.recommend(_unit_rows(rows, n), k)
+        return self.recommend(unit_rows(rows, n), k)
 
     def explain(self, x: Any, item: int, k: int = 10) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         """Which of a user's items speak for `item`: the contributions x_i W[i, item], largest first.
@@ -411,32 +460,45 @@ class LinearAutoencoder(Recommender):
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._check_fitted("item_counts_")
         arrays: dict[str, Any] = {"item_counts": self.item_counts_}
-        if self.form_ == "items":
-            arrays["weights"] = self._weights
-        elif self.form_ == "sparse":
+        facts: dict[str, Any] = {"form": self.form_}
+        if self.form_ == "sparse":
             W = self._weights
             arrays |= {"indptr": W.indptr.astype(np.int64), "indices": W.indices.astype(np.int32), "values": W.data}
-        else:
-            alpha, beta, row_scale = self._diagonal_vectors
-            dual = self._dual
-            arrays |= {"inverse": dual.matrix, "ridge": dual.ridge, "alpha": alpha, "beta": beta}
-            arrays |= {"indptr": dual.X.indptr, "indices": dual.X.indices}
-            optional = {"row_scale": row_scale, "values": dual.X.values, "roots": dual.roots}
-            arrays |= {name: array for name, array in optional.items() if array is not None}
-        return arrays, {"form": self.form_}
+            return arrays, facts
+        facts["storage"] = self.storage_
+        if not hasattr(self, "_inverse"):
+            return arrays | {"weights": self._weights}, facts
+        alpha, beta, row_scale = self._diagonal_vectors
+        inverse = self._inverse
+        values, _, facts["tile"] = native(inverse.matrix)
+        optional: dict[str, Any] = {"row_scale": row_scale}
+        if isinstance(inverse, UsersInverse):
+            arrays |= {"ridge": inverse.ridge, "indptr": inverse.X.indptr, "indices": inverse.X.indices}
+            optional |= {"values": inverse.X.values, "roots": inverse.roots}
+        arrays |= {"inverse": values, "alpha": alpha, "beta": beta}
+        return arrays | {name: array for name, array in optional.items() if array is not None}, facts
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         self.item_counts_, self.form_ = arrays["item_counts"], facts["form"]
         n = len(self.item_counts_)
-        if self.form_ == "items":
-            self._weights = arrays["weights"]
-        elif self.form_ == "sparse":
+        if self.form_ == "sparse":
             self._weights = sp.csr_matrix((arrays["values"], arrays["indices"], arrays["indptr"]), shape=(n, n))
+            return
+        self.storage_ = facts["storage"]
+        if "weights" in arrays:
+            self._weights = arrays["weights"]
+            return
+        threads = resolve_threads(self.num_threads)
+        order = n if self.form_ == "items" else len(arrays["indptr"]) - 1
+        matrix: Any = arrays["inverse"]
+        if self.storage_ == "packed":
+            matrix = PackedSymmetric(matrix, order, facts["tile"])
+        if self.form_ == "items":
+            self._inverse = ItemsInverse(matrix, threads)
         else:
-            X = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), (len(arrays["indptr"]) - 1, n))
-            threads = resolve_threads(self.num_threads)
-            self._dual = UsersInverse.restore(arrays["inverse"], X, arrays["ridge"], arrays.get("roots"), threads)
-            self._diagonal_vectors = Diagonals(arrays["alpha"], arrays["beta"], arrays.get("row_scale"))
+            X = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), (order, n))
+            self._inverse = UsersInverse(matrix, X, arrays["ridge"], arrays.get("roots"), threads)
+        self._diagonal_vectors = Diagonals(arrays["alpha"], arrays["beta"], arrays.get("row_scale"))
 
 
 def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:
@@ -446,9 +508,3 @@ def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:
         bad = ~(growth < 0.01 / np.finfo(dtype).eps) | ~(c > 0)
     if bad.any():
         raise NotPositiveDefiniteError.at(int(np.argmax(bad)))
-
-
-def _unit_rows(positions: NDArray[Any], n: int) -> Csr:
-    """Rows of the identity."""
-    count = len(positions)
-    return Csr(np.arange(count + 1, dtype=np.int64), positions.astype(np.int32), None, (count, n))

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from .._packed import PackedSymmetric
 from .gram import gram
 from .score import score
 from .spd_inverse import spd_inverse
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
 
-__all__ = ["deql_weights", "gram", "miller_update", "recommend", "score", "spd_inverse", "topk"]
+__all__ = [
+    "PackedSymmetric",
+    "deql_weights",
+    "gram",
+    "miller_update",
+    "recommend",
+    "score",
+    "spd_inverse",
+    "topk",
+]

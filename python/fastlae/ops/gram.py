@@ -9,13 +9,20 @@ from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
+from .._packed import PackedSymmetric
 from .._sparse import as_csr
 from .._threads import resolve_threads
 
 
 def gram(
-    X: Any, *, user_weights: Any = None, dtype: Any = None, out: NDArray[Any] | None = None, num_threads: int = 0
-) -> NDArray[Any]:
+    X: Any,
+    *,
+    user_weights: Any = None,
+    dtype: Any = None,
+    out: NDArray[Any] | None = None,
+    packed: bool = False,
+    num_threads: int = 0,
+) -> Any:
     """Gram matrix G = X^T diag(w) X as a dense array.
 
     0/1 interactions without weights are counted in integers, so every entry is exact (up to 2**24 users in float32).
@@ -33,13 +40,15 @@ def gram(
         counts would wrap.
     out : ndarray, (items, items), optional
         Written instead of a new array.
+    packed : bool
+        Make the lower triangle only, as a `PackedSymmetric`: half the memory, the same numbers.
     num_threads : int
         0 means all that the process may use.
 
     Returns
     -------
-    ndarray, (items, items)
-        Both triangles.
+    ndarray, (items, items), or PackedSymmetric
+        Both triangles, unless packed.
 
     Raises
     ------
@@ -78,6 +87,12 @@ def gram(
             raise ValueError(f"user_weights: expected shape ({users},), got {weights.shape}")
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("user_weights: expected finite, non-negative numbers")
+    if packed:
+        if out is not None:
+            raise ValueError("out: not together with packed=True")
+        full = np.empty((items, items), result)
+        core_for(full).gram(csr.indptr, csr.indices, csr.values, weights, full, threads)
+        return PackedSymmetric.from_dense(full)
     if out is None:
         _memory.require(
             items * items * result.itemsize, f"a Gram matrix of {items} items", "Fewer items need less (n squared)."

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
+from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
+
+_BLOCK_BYTES = 256e6  # of a dense part of a packed matrix
 
 
 def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threads: int = 0) -> NDArray[Any]:
@@ -65,9 +68,40 @@ def product(a: NDArray[Any], b: NDArray[Any], num_threads: int) -> NDArray[Any]:
     return out
 
 
-def quadratic_diagonal(X: Csr, M: NDArray[Any], num_threads: int) -> NDArray[np.float64]:
+def symmetric_score(X: Csr, M: NDArray[Any] | PackedSymmetric, num_threads: int) -> NDArray[Any]:
+    """X M for a symmetric M, dense (rows of X, n)."""
+    if not isinstance(M, PackedSymmetric):
+        return score(X, M, num_threads=num_threads)
+    positions, renamed = np.unique(X.indices, return_inverse=True)
+    if len(positions) * M.n * M.itemsize < _BLOCK_BYTES:  # few rows of M are needed
+        needed = np.ascontiguousarray(M.columns(positions, num_threads).T)
+        few = X._replace(indices=renamed.astype(np.int32), shape=(X.shape[0], len(positions)))
+        return score(few, needed, num_threads=num_threads)
+    out = np.empty((X.shape[0], M.n), M.dtype)
+    for begin, end in column_blocks(M.n, M.itemsize):
+        out[:, begin:end] = score(X, M.columns(np.arange(begin, end), num_threads), num_threads=num_threads)
+    return out
+
+
+def symmetric_product(a: NDArray[Any], M: NDArray[Any] | PackedSymmetric, num_threads: int) -> NDArray[Any]:
+    """Dense a M for a symmetric M."""
+    if not isinstance(M, PackedSymmetric):
+        return product(a, M, num_threads)
+    out = np.empty((len(a), M.n), M.dtype)
+    for begin, end in column_blocks(M.n, M.itemsize):
+        out[:, begin:end] = product(a, M.columns(np.arange(begin, end), num_threads), num_threads)
+    return out
+
+
+def column_blocks(n: int, itemsize: int) -> list[tuple[int, int]]:
+    """Ranges of columns of which n entries each take a bounded amount of memory."""
+    step = max(64, int(_BLOCK_BYTES / max(1, n * itemsize)))
+    return [(begin, min(n, begin + step)) for begin in range(0, n, step)]
+
+
+def quadratic_diagonal(X: Csr, M: NDArray[Any] | PackedSymmetric, num_threads: int) -> NDArray[np.float64]:
     """Diagonal of X M X^T for symmetric M."""
     out = np.empty(X.shape[0], np.float64)
     values = None if X.values is None else X.values.astype(M.dtype, copy=False)
-    core_for(M).quadratic_diagonal(X.indptr, X.indices, values, M, out, num_threads)
+    core_for(M).quadratic_diagonal(X.indptr, X.indices, values, *native(M), out, num_threads)
     return out

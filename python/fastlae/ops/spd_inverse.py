@@ -9,24 +9,23 @@ from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
+from .._packed import PackedSymmetric, native
 from .._threads import resolve_threads
 
 TILE = 480  # largest tile, in rows (csrc/cpu/spd_inverse.cpp)
 SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
 
-def spd_inverse(
-    a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None = None, num_threads: int = 0
-) -> NDArray[Any]:
+def spd_inverse(a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None = None, num_threads: int = 0) -> Any:
     """Inverse of a symmetric positive definite matrix, by Cholesky, in one n x n buffer.
 
-    Half the work of a general inverse and, with `overwrite_a`, no second copy: beside the matrix it takes 1920 n numbers.
-    The order n is limited by memory only.
+    Half the work of a general inverse and, with `overwrite_a`, no second copy: the working memory is at most 1920 n
+    numbers. The order n is limited by memory only.
 
     Parameters
     ----------
-    a : array_like, (n, n)
-        float32 or float64, symmetric.
+    a : array_like, (n, n), or PackedSymmetric
+        float32 or float64, symmetric. The inverse of a packed matrix is packed, and the same bit for bit.
     overwrite_a : bool
         Compute in the memory of `a`, which must then be a C-ordered, writable array. If an error is raised after the
         checks of the arguments, `a` is destroyed.
@@ -37,7 +36,7 @@ def spd_inverse(
 
     Returns
     -------
-    ndarray, (n, n)
+    ndarray, (n, n), or PackedSymmetric
         Exactly symmetric.
 
     Raises
@@ -60,6 +59,14 @@ def spd_inverse(
            [0.  , 0.25]])
     """
     threads = resolve_threads(num_threads)
+    if isinstance(a, PackedSymmetric):
+        if out is not None:
+            raise ValueError("out: not for a packed matrix; overwrite_a=True computes in its memory")
+        if not all(np.isfinite(strip).all() for _, strip in a.strips()):
+            raise ValueError("a: expected finite numbers, got NaN or infinity")
+        packed = a if overwrite_a else a.copy()
+        invert_in_place(packed, threads)
+        return packed
     source = np.asarray(a)
     if source.ndim != 2 or source.shape[0] != source.shape[1]:
         raise ValueError(f"a: expected a square matrix, got shape {source.shape}")
@@ -91,7 +98,7 @@ def spd_inverse(
         raise ValueError("a: expected finite numbers, got NaN or infinity")
     if skew > SYMMETRY[source.dtype]:
         raise ValueError(f"a: expected a symmetric matrix; a[i, j] and a[j, i] differ by {skew:.1e} of the diagonal")
-    core.spd_inverse(out, threads)
+    invert_in_place(out, threads)
     return out
 
 
@@ -100,6 +107,11 @@ def workspace(n: int, itemsize: int) -> int:
     return 4 * n * min(n, TILE) * itemsize
 
 
-def invert_in_place(a: NDArray[Any], num_threads: int) -> None:
+def inverse_tile(n: int) -> int:
+    """Rows of a tile that suit a matrix of order n."""
+    return int(core_for().inverse_tile(n))
+
+
+def invert_in_place(a: NDArray[Any] | PackedSymmetric, num_threads: int) -> None:
     """`spd_inverse` over `a` itself, for a matrix that is known to be finite and symmetric."""
-    core_for(a).spd_inverse(a, num_threads)
+    core_for(a).spd_inverse(*native(a), num_threads)

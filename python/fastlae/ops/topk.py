@@ -81,6 +81,16 @@ def slice_hidden(seen: tuple[Any, Any] | None, begin: int, end: int) -> tuple[An
     return indptr[begin : end + 1] - indptr[begin], indices[indptr[begin] : indptr[end]]
 
 
+def hidden_columns(seen: tuple[Any, Any] | None, begin: int, end: int) -> tuple[Any, Any] | None:
+    """Columns begin to end of hidden entries (indptr, indices), renamed to start at 0."""
+    if seen is None:
+        return None
+    indptr, indices = seen
+    inside = (indices >= begin) & (indices < end)
+    before = np.concatenate([[0], np.cumsum(inside, dtype=np.int64)])
+    return before[indptr], indices[inside] - np.int32(begin)
+
+
 def recommend(
     X: Any,
     W: Any,

@@ -201,16 +201,17 @@ class _Grams:
 
     def inverse(self, weights: Any, power: float, ridge: Any, form: str) -> Inverse:
         """The inverse for one Lambda."""
-        chosen = choose_form(self.X, ridge, form, self.dtype)
-        if chosen == "users":
-            return build_inverse(self.X, weights, ridge, form="users", dtype=self.dtype, num_threads=self.num_threads)
+        chosen, storage = choose_form(self.X, ridge, form, "auto", self.dtype)
+        options: dict[str, Any] = {"storage": storage, "dtype": self.dtype, "num_threads": self.num_threads}
+        if chosen == "users" or storage == "packed":
+            return build_inverse(self.X, weights, ridge, form=chosen, **options)
         free = _memory.available_memory()
         if self.power != power:
             self.kept = None
             if free is not None and 8 * self.X.shape[1] ** 2 * self.dtype.itemsize < free:
                 self.kept = ops.gram(self.X, user_weights=weights, dtype=self.dtype, num_threads=self.num_threads)
             self.power = power
-        return ItemsInverse(self.X, weights, ridge, self.dtype, self.num_threads, gram=self.kept)
+        return ItemsInverse.fit(self.X, weights, ridge, gram=self.kept, **options)
 
 
 def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int) -> list[Any]:
