@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -104,7 +105,7 @@ def test_gram(valued):
         gram(X, user_weights=weights, packed=True, dtype="float64").to_dense(),
         gram(X, user_weights=weights, dtype="float64"),
     )
-    with pytest.raises(ValueError, match="out: not together with packed"):
+    with pytest.raises(ValueError, match="out: expected a PackedSymmetric"):
         gram(X, packed=True, out=np.empty((250, 250), np.float32))
 
 
@@ -179,6 +180,31 @@ def test_auto_packs_what_does_not_fit(monkeypatch):
     monkeypatch.setattr(fastlae._memory, "available_memory", lambda: needed["packed"] // 2)
     with pytest.raises(fastlae.MemoryNeededError, match=r"by the items form, packed \(3000 users x 1500 items"):
         fastlae.EASE().fit(X)
+
+
+def test_on_disk(tmp_path, monkeypatch):
+    a = spd(700, dtype=np.float32)
+    packed = PackedSymmetric.on_disk(700, np.float32, tmp_path)
+    assert packed.tile > 480  # deeper than one product
+    for begin, strip in packed.strips():
+        strip[:] = a[begin : begin + len(strip), : strip.shape[1]]
+    assert spd_inverse(packed, overwrite_a=True) is packed
+    np.testing.assert_allclose(packed.to_dense(), np.linalg.inv(a.astype(float)), rtol=1e-3, atol=1e-3)
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+    assert PackedSymmetric.on_disk(0).to_dense().shape == (0, 0)
+
+    X = fastlae.data.make_interactions(n_users=200, n_items=150, n_interactions=3000, seed=3)
+    disk, full = (fastlae.EDLAE(l2=5, storage=s).fit(X) for s in ("disk", "full"))
+    assert (disk.storage_, disk.form_) == ("disk", "items")
+    np.testing.assert_allclose(disk.score(X), full.score(X), rtol=1e-4, atol=1e-5)
+    disk.save(tmp_path / "m")
+    again = fastlae.load(tmp_path / "m")
+    assert again.storage_ == "packed"
+    np.testing.assert_array_equal(again.score(X), disk.score(X))
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(fastlae.MemoryNeededError, match=r"on disk, and .* has 1.0 kB"):
+        PackedSymmetric.on_disk(700)
 
 
 def test_storage_is_checked():

@@ -146,9 +146,8 @@ class Sweep {
         const int64_t t = next.fetch_add(1, std::memory_order_relaxed);
         if (t >= total) return;
         const Task& task = tasks_[static_cast<std::size_t>(t)];
-        const bool finished = task.j < 0         ? make_panel(task.step, task.i, scratch.get(), team)
-                              : task.i >= task.j ? add_product(task.step, task.i, task.j, team)
-                                                 : true;
+        const bool finished = task.j < 0 ? make_panel(task.step, task.i, scratch.get(), team)
+                                         : add_product(task.step, task.i, task.j, team);
         if (!finished) return;
         team.poll(thread, static_cast<double>(t) / static_cast<double>(total));
       }
@@ -162,7 +161,8 @@ class Sweep {
     std::int16_t i, j;
   };
 
-  int64_t panel(int lines) const { return (a_.tile + lines - 1) / lines * lines * a_.tile; }
+  static int64_t padded(int64_t count, int lines) { return (count + lines - 1) / lines * lines; }
+  int64_t panel(int lines) const { return padded(a_.tile, lines) * a_.tile; }
   T* packed_a(int64_t step, int64_t i) const {
     return packed_a_.get() + (step % 2 * count_ + i) * panel(kernel_.a_lines);
   }
@@ -189,8 +189,8 @@ class Sweep {
       if (ahead < count_) add(ahead, ahead, -1);
       const int64_t others = std::max<int64_t>(0, count_ - 2), half = others * (others + 1) / 4;
       int64_t products = 0;
-      for (int64_t j = 0; j < count_; ++j)
-        for (int64_t i = j; i < count_; ++i) {
+      for (int64_t i = 0; i < count_; ++i)  // by rows, as a packed matrix lies in memory, or on a disk
+        for (int64_t j = 0; j <= i; ++j) {
           if (i == k || j == k || i == ahead || j == ahead) continue;
           if (products++ == half && ahead < count_) add_panel(ahead);
           add(k, i, j);
@@ -218,14 +218,29 @@ class Sweep {
     return wait(team, [&] { return uses_[static_cast<std::size_t>(step)].load(std::memory_order_acquire) == 0; });
   }
 
+  /// Part r of the panel in both layouts, cut into depths that suit the caches where tiles are larger.
+  void pack(int64_t step, int64_t r, int64_t count, int64_t depth, const T* src, int64_t line_stride,
+            int64_t depth_stride) const {
+    for (int64_t k = 0; k < depth; k += kTile) {
+      const int64_t part = std::min(kTile, depth - k);
+      const T* const from = src + k * depth_stride;
+      kernel_.pack_a(count, part, from, line_stride, depth_stride,
+                     packed_a(step, r) + k * padded(count, kernel_.a_lines));
+      kernel_.pack_b(count, part, from, line_stride, depth_stride,
+                     packed_b(step, r) + k * padded(count, kernel_.b_lines));
+    }
+  }
+
   bool add_product(int64_t step, int64_t i, int64_t j, Team& team) {
     if (!wait_for(team, applied(i, j), step) || !wait_for(team, packed_[static_cast<std::size_t>(i)], step + 1) ||
         !wait_for(team, packed_[static_cast<std::size_t>(j)], step + 1))
       return false;
     const MatrixView<T> to = a_.block(i, j);
-    kernel_.multiply_packed(to.rows, to.cols, a_.size(step), packed_a(step, i), packed_b(step, j),
-                            j > step ? T(-1) : T(1), T(1), to.data, to.stride, i == j ? simd::kLowerC : simd::kFull,
-                            {});
+    for (int64_t k = 0; k < a_.size(step); k += kTile)
+      kernel_.multiply_packed(to.rows, to.cols, std::min(kTile, a_.size(step) - k),
+                              packed_a(step, i) + k * padded(to.rows, kernel_.a_lines),
+                              packed_b(step, j) + k * padded(to.cols, kernel_.b_lines), j > step ? T(-1) : T(1), T(1),
+                              to.data, to.stride, i == j ? simd::kLowerC : simd::kFull, {});
     uses_[static_cast<std::size_t>(step)].fetch_sub(1, std::memory_order_acq_rel);
     finish(i, j, step);
     return true;
@@ -265,15 +280,13 @@ class Sweep {
       if (r > step) {
         kernel_.gemm(false, true, tile.rows, depth, depth, T(1), tile.data, tile.stride, m.data, m.stride, T(0),
                      scratch, depth, simd::kUpperB);
-        kernel_.pack_a(tile.rows, depth, scratch, depth, 1, packed_a(step, r));
-        kernel_.pack_b(tile.rows, depth, scratch, depth, 1, packed_b(step, r));
+        pack(step, r, tile.rows, depth, scratch, depth, 1);
         kernel_.gemm(false, false, tile.rows, depth, depth, T(1), scratch, depth, m.data, m.stride, T(0), tile.data,
                      tile.stride, simd::kLowerB);
       } else {
         kernel_.gemm(false, false, depth, tile.cols, depth, T(-1), m.data, m.stride, tile.data, tile.stride, T(0),
                      scratch, tile.cols, simd::kLowerA);
-        kernel_.pack_a(tile.cols, depth, scratch, 1, tile.cols, packed_a(step, r));
-        kernel_.pack_b(tile.cols, depth, scratch, 1, tile.cols, packed_b(step, r));
+        pack(step, r, tile.cols, depth, scratch, 1, tile.cols);
         kernel_.gemm(true, false, depth, tile.cols, depth, T(1), m.data, m.stride, scratch, tile.cols, T(0), tile.data,
                      tile.stride, simd::kUpperA);
       }

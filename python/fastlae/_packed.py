@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import _memory
 from ._backend import core_for
+from .errors import MemoryNeededError
 
 
 class PackedSymmetric:
@@ -21,7 +27,7 @@ class PackedSymmetric:
     Parameters
     ----------
     values : ndarray, (PackedSymmetric.length(n, tile),)
-        float32 or float64, contiguous. A memory-mapped file will do.
+        float32 or float64, contiguous; also memory-mapped.
     n : int
         Order of the matrix.
     tile : int, optional
@@ -61,6 +67,44 @@ class PackedSymmetric:
             cls.length(n, tile) * np.dtype(dtype).itemsize, f"a packed symmetric matrix of order {n}", "float32 does."
         )
         return cls(np.empty(cls.length(n, tile), dtype), n, tile)
+
+    @classmethod
+    def on_disk(cls, n: int, dtype: Any = np.float32, folder: str | PathLike[str] | None = None) -> PackedSymmetric:
+        """All zero, in a temporary file that disappears with the last reference: for what memory does not hold.
+
+        The file is mapped into memory. Tiles are as large as memory allows, since every step of an inverse goes through
+        the whole file, and takes one tile row.
+
+        Parameters
+        ----------
+        n : int
+            Order of the matrix.
+        dtype : float32 or float64
+            Of the values.
+        folder : path-like, optional
+            On a disk with room for the file; by default the system's folder for temporary files (``TMPDIR``).
+
+        Raises
+        ------
+        MemoryNeededError
+            If the disk is too full.
+        """
+        itemsize = np.dtype(dtype).itemsize
+        tile = disk_tile(n, itemsize)
+        size = cls.length(n, tile) * itemsize
+        place = Path(folder or tempfile.gettempdir())
+        free = shutil.disk_usage(place).free
+        if size > free:
+            raise MemoryNeededError(
+                f"a packed symmetric matrix of order {n} needs {_memory.readable(size)} on disk, and {place} has "
+                f"{_memory.readable(free)}. The variable TMPDIR names another folder."
+            )
+        with tempfile.TemporaryFile(dir=place) as file:
+            if size:
+                # Now, with an error if the disk is full; later a write to the mapped memory would end the process.
+                os.posix_fallocate(file.fileno(), 0, size)
+            values = np.memmap(file, dtype, "r+", shape=(size // itemsize,)) if size else np.empty(0, dtype)
+        return cls(values, n, tile)
 
     @classmethod
     def from_dense(cls, a: NDArray[Any], tile: int | None = None) -> PackedSymmetric:
@@ -137,6 +181,13 @@ class PackedSymmetric:
         """The whole matrix, (n, n), both triangles."""
         _memory.require(self.n**2 * self.itemsize, f"a dense matrix of order {self.n}", "columns(...) gives a part.")
         return self.columns(np.arange(self.n))
+
+
+def disk_tile(n: int, itemsize: int) -> int:
+    """Rows of a tile for a matrix on disk: the panels of an inverse (four of n x tile) take a quarter of the memory."""
+    free = _memory.available_memory()
+    most = 3840 if free is None else int(free / 4 / (4 * max(1, n) * itemsize)) // 96 * 96
+    return max(int(core_for().inverse_tile(n)), min(3840, most))
 
 
 def native(a: Any) -> tuple[NDArray[Any], int, int]:

@@ -21,9 +21,10 @@ _COMMON = """
     form : "auto", "items" or "users"
         Invert an items x items or a users x users matrix. The results agree; the cost is the cube of one or the other.
         "auto" takes the cheaper one that fits in memory.
-    storage : "auto", "full" or "packed"
+    storage : "auto", "full", "packed" or "disk"
         Of the inverse. Packed, only its lower triangle is kept: half the memory, the same numbers; the weights are then
-        made where they are needed, so recommending takes longer. "auto" packs what would not fit otherwise.
+        made where they are needed, so recommending takes longer. "auto" packs what would not fit otherwise. "disk" is
+        packed in a temporary file (TMPDIR), for what does not fit even so; the time it will take is logged first.
     dtype : "float32" or "float64"
     num_threads : int
         0 means all that the process may use.

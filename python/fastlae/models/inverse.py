@@ -7,7 +7,8 @@ user u's row times the square root of the user's weight; C follows by Woodbury's
 
 The cost of a fit is thus min(users, items)^3. Both answer the same questions, which is all that the models need.
 
-Either matrix is stored in full or packed: its lower triangle alone, in half the memory, with the same numbers.
+Either matrix is stored in full, or packed: its lower triangle alone, in half the memory, with the same numbers; or
+packed in a file, for orders that memory does not hold.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
-from .._packed import PackedSymmetric
+from .._packed import PackedSymmetric, disk_tile
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
 from ..ops.score import quadratic_diagonal, symmetric_product, symmetric_score
 from ..ops.spd_inverse import inverse_tile, invert_in_place, workspace
 
 Form = Literal["items", "users"]
-Storage = Literal["full", "packed"]
+Storage = Literal["full", "packed", "disk"]
 Symmetric = NDArray[Any] | PackedSymmetric
 Vector = NDArray[np.float64]
 
@@ -38,6 +39,10 @@ class Inverse(Protocol):
 
     form: Form
     matrix: Symmetric
+
+    @property
+    def storage(self) -> Storage:
+        """Where the matrix is."""
 
     def diagonal(self) -> Vector:
         """c, the diagonal of C."""
@@ -79,6 +84,11 @@ class ItemsInverse:
     def memory(users: int, items: int, nnz: int, itemsize: int, storage: Storage) -> int:
         """Bytes at the peak of the computation."""
         return _matrix_bytes(items, itemsize, storage) + 40 * nnz
+
+    @property
+    def storage(self) -> Storage:
+        """Where the matrix is."""
+        return storage_of(self.matrix)
 
     def diagonal(self) -> Vector:
         """c, the diagonal of C."""
@@ -133,6 +143,11 @@ class UsersInverse:
     def memory(users: int, items: int, nnz: int, itemsize: int, storage: Storage) -> int:
         """Bytes at the peak of the computation."""
         return _matrix_bytes(users, itemsize, storage) + 60 * nnz
+
+    @property
+    def storage(self) -> Storage:
+        """Where the matrix is."""
+        return storage_of(self.matrix)
 
     def diagonal(self) -> Vector:
         """c_i = 1/Lambda_i - (x_i^T M^-1 x_i)/Lambda_i^2, x_i the column of item i in Xw."""
@@ -235,12 +250,20 @@ class UsersInverse:
         return found
 
 
+def storage_of(matrix: Symmetric) -> Storage:
+    """How a matrix is stored."""
+    if isinstance(matrix, PackedSymmetric):
+        return "disk" if isinstance(matrix.values, np.memmap) else "packed"
+    return "full"
+
+
 def gram_matrix(
     X: Csr, user_weights: Vector | None, storage: Storage, dtype: Any, num_threads: int
 ) -> NDArray[Any] | PackedSymmetric:
-    """X^T diag(user_weights) X in either storage."""
+    """X^T diag(user_weights) X in any storage."""
+    out = PackedSymmetric.on_disk(X.shape[1], dtype) if storage == "disk" else None
     result: NDArray[Any] | PackedSymmetric = ops.gram(
-        X, user_weights=user_weights, dtype=dtype, packed=storage == "packed", num_threads=num_threads
+        X, user_weights=user_weights, dtype=dtype, out=out, packed=storage != "full", num_threads=num_threads
     )
     return result
 
@@ -253,7 +276,9 @@ def _add_to_diagonal(matrix: Symmetric, numbers: Any) -> None:
 
 
 def _matrix_bytes(n: int, itemsize: int, storage: Storage) -> int:
-    """Of the inverse of order n while it is computed."""
+    """Of memory that the inverse of order n takes while it is computed."""
+    if storage == "disk":
+        return workspace(n, itemsize, disk_tile(n, itemsize))
     numbers = n * n if storage == "full" else PackedSymmetric.length(n, inverse_tile(n))
     return numbers * itemsize + workspace(n, itemsize)
 
@@ -270,13 +295,14 @@ def choose_form(X: Csr, ridge: Vector, form: str, storage: str, dtype: Any) -> t
     forms: list[Form] = ["users", "items"] if users < items else ["items", "users"]
     if not dual_ok:
         forms.remove("users")
-    storages: list[Storage] = ["full", "packed"]
+    storages: list[Storage] = ["full", "packed", "disk"]
     needed = {
         (f, s): (ItemsInverse if f == "items" else UsersInverse).memory(*X.shape, X.nnz, np.dtype(dtype).itemsize, s)
         for f in forms
         for s in storages
     }
-    asked = [(f, s) for f, s in needed if form in ("auto", f) and storage in ("auto", s)]
+    # A disk is slow, and perhaps full: only when asked for.
+    asked = [(f, s) for f, s in needed if form in ("auto", f) and (storage == s or (storage == "auto" and s != "disk"))]
     free = _memory.available_memory()
     chosen = next((c for c in asked if free is None or needed[c] <= free), None)
     if chosen is None:

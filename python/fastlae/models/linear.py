@@ -128,8 +128,8 @@ class LinearAutoencoder(Recommender):
             check_number(getattr(self, name), name)
         if self.form not in ("auto", "items", "users"):
             raise ValueError(f"form: expected 'auto', 'items' or 'users', got {self.form!r}")
-        if self.storage not in ("auto", "full", "packed"):
-            raise ValueError(f"storage: expected 'auto', 'full' or 'packed', got {self.storage!r}")
+        if self.storage not in ("auto", "full", "packed", "disk"):
+            raise ValueError(f"storage: expected 'auto', 'full', 'packed' or 'disk', got {self.storage!r}")
         if self.device not in (None, "cpu"):
             raise ValueError(f"device: this build of fastlae has kernels for the CPU only, got {self.device!r}")
 
@@ -198,7 +198,7 @@ class LinearAutoencoder(Recommender):
         diagonals = self.final_diagonals(c, d, ridge)
         matrix = inverse.matrix
         learned: dict[str, Any] = {"item_counts_": d, "form_": inverse.form}
-        learned["storage_"] = "packed" if isinstance(matrix, PackedSymmetric) else "full"
+        learned["storage_"] = inverse.storage
         if inverse.form == "items" and not isinstance(matrix, PackedSymmetric):
             learned["_weights"] = diagonal_weights(matrix, diagonals, out=matrix, num_threads=threads)
         else:
@@ -465,7 +465,7 @@ class LinearAutoencoder(Recommender):
             W = self._weights
             arrays |= {"indptr": W.indptr.astype(np.int64), "indices": W.indices.astype(np.int32), "values": W.data}
             return arrays, facts
-        facts["storage"] = self.storage_
+        facts["storage"] = "packed" if self.storage_ == "disk" else self.storage_
         if not hasattr(self, "_inverse"):
             return arrays | {"weights": self._weights}, facts
         alpha, beta, row_scale = self._diagonal_vectors

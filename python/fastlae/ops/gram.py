@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
@@ -19,7 +18,7 @@ def gram(
     *,
     user_weights: Any = None,
     dtype: Any = None,
-    out: NDArray[Any] | None = None,
+    out: Any = None,
     packed: bool = False,
     num_threads: int = 0,
 ) -> Any:
@@ -38,7 +37,7 @@ def gram(
     dtype : float32 or float64, optional
         Of the result. By default float64 if `X` is float64, else float32; never the integer type of `X`, in which
         counts would wrap.
-    out : ndarray, (items, items), optional
+    out : ndarray, (items, items), or PackedSymmetric, optional
         Written instead of a new array.
     packed : bool
         Make the lower triangle only, as a `PackedSymmetric`: half the memory, the same numbers.
@@ -72,8 +71,10 @@ def gram(
     """
     threads = resolve_threads(num_threads)
     if out is not None:
-        if not isinstance(out, np.ndarray) or out.dtype not in (np.float32, np.float64):
-            raise TypeError("out: expected a NumPy array of float32 or float64")
+        if not isinstance(out, (np.ndarray, PackedSymmetric)) or out.dtype not in (np.float32, np.float64):
+            raise TypeError("out: expected a NumPy array of float32 or float64, or a PackedSymmetric")
+        if packed and not isinstance(out, PackedSymmetric):
+            raise ValueError("out: expected a PackedSymmetric, since packed=True")
         if dtype is not None and check_float(dtype) != out.dtype:
             raise ValueError(f"out: expected {check_float(dtype)} as dtype says, got {out.dtype}")
         dtype = out.dtype
@@ -87,12 +88,8 @@ def gram(
             raise ValueError(f"user_weights: expected shape ({users},), got {weights.shape}")
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise ValueError("user_weights: expected finite, non-negative numbers")
-    if packed:
-        if out is not None:
-            raise ValueError("out: not together with packed=True")
-        full = np.empty((items, items), result)
-        core_for(full).gram(csr.indptr, csr.indices, csr.values, weights, full, threads)
-        return PackedSymmetric.from_dense(full)
+    if packed and out is None:
+        out = PackedSymmetric.empty(items, result)
     if out is None:
         _memory.require(
             items * items * result.itemsize, f"a Gram matrix of {items} items", "Fewer items need less (n squared)."
@@ -100,6 +97,11 @@ def gram(
         out = np.empty((items, items), result)
     elif out.shape != (items, items):
         raise ValueError(f"out: expected shape ({items}, {items}), got {out.shape}")
+    if isinstance(out, PackedSymmetric):
+        full = np.empty((items, items), result)
+        core_for(full).gram(csr.indptr, csr.indices, csr.values, weights, full, threads)
+        out.values[:] = PackedSymmetric.from_dense(full, out.tile).values
+        return out
     core_for(out).gram(csr.indptr, csr.indices, csr.values, weights, out, threads)
     return out
 

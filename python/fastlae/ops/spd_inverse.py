@@ -102,9 +102,9 @@ def spd_inverse(a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None =
     return out
 
 
-def workspace(n: int, itemsize: int) -> int:
+def workspace(n: int, itemsize: int, tile: int = TILE) -> int:
     """Bytes that an inverse of order n takes beside its matrix: panels of this step and of the next, in two layouts."""
-    return 4 * n * min(n, TILE) * itemsize
+    return 4 * n * min(n, tile) * itemsize
 
 
 def inverse_tile(n: int) -> int:
