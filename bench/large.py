@@ -63,7 +63,7 @@ def inverse(order: str, storage: str) -> dict[str, Any]:
 
 
 def first_steps(order: str, storage: str, seconds: str) -> dict[str, Any]:
-    """The beginning of an inverse, for its memory: the first of its n / 480 equal steps goes through the whole matrix."""
+    """The beginning of an inverse, for its memory: already the first of its n / 480 steps goes through all of it."""
     n = int(order)
     start = time.perf_counter()
     G, _ = _matrix(n, storage)
