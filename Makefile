@@ -15,7 +15,7 @@ $(foreach v,$(filter OPENBLAS_% PYTHONPATH PYTHONHOME PYTHONSTARTUP,$(.VARIABLES
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test test-all demo bench lint format sanitize clean
+.PHONY: help install test test-all demo bench instructions lint format sanitize clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ demo: $(DEMO_VENV)/installed ## try it: make demo, or make demo DATA=folder
 
 bench: $(VENV)/installed ## the benchmarks; BENCH_FLAGS are passed on
 	$(BIN)/python -m bench $(BENCH_FLAGS)
+
+instructions: $(VENV)/installed $(VENV)/native ## how many the kernels execute, beside the recorded counts (valgrind)
+	$(BIN)/python -m bench instructions
 
 lint: $(VENV)/linters ## ruff, mypy and clang-format, without changing anything
 	$(BIN)/ruff check

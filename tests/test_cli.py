@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 import fastlae
-from fastlae.cli import main
+from fastlae.cli import info, main
 
 
 def run(capsys, *arguments):
@@ -31,6 +32,63 @@ def test_info_as_a_process():
     result = subprocess.run([sys.executable, "-m", "fastlae", "info"], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("fastlae")
+
+
+AVX2 = {"avx2", "fma"}
+AVX512 = AVX2 | {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}
+
+
+@pytest.mark.parametrize(
+    ("core", "flags", "variables", "expected"),
+    [
+        ("SkylakeX", AVX512, {}, ""),
+        ("Cooperlake", AVX512, {"OPENBLAS_CORETYPE": "Cooperlake"}, ""),
+        ("Zen", AVX2, {}, ""),
+        ("Haswell", AVX2, {"OPENBLAS_CORETYPE": "Haswell"}, ""),
+        ("Prescott", {"sse4_2"}, {}, ""),
+        ("neoversen1", {"asimd"}, {}, ""),
+        ("Haswell", AVX512, {}, "NumPy's BLAS uses AVX2, this processor has AVX-512; fastlae"),
+        ("Sandybridge", AVX2, {}, "NumPy's BLAS uses SSE, this processor has AVX2; fastlae"),
+        ("Zen", AVX512, {"OPENBLAS_CORETYPE": "Zen"}, "has AVX-512 (OPENBLAS_CORETYPE=Zen is set); fastlae"),
+        ("SkylakeX", AVX512, {"OPENBLAS_L2_SIZE": "64"}, "may run below what this processor can (OPENBLAS_L2_SIZE=64"),
+    ],
+)
+def test_info_warns_of_a_blas_below_the_processor(monkeypatch, core, flags, variables, expected):
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(info, "_cpu_flags", lambda: flags)
+    monkeypatch.setattr(info, "_openblas", lambda: [info._Blas("NumPy", "OpenBLAS 0.3", core)])
+    report = info.info()
+    assert f"BLAS nearby    OpenBLAS 0.3, {core} kernels (NumPy)" in report
+    warnings = [line for line in report.splitlines() if line.startswith("  warning")]
+    assert len(warnings) == bool(expected)
+    assert expected in "".join(warnings)
+
+
+def run_info(**variables):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OPENBLAS_", "FASTLAE_"))} | variables
+    command = [sys.executable, "-m", "fastlae", "info"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def test_info_sees_the_kernels_that_openblas_really_chose():
+    if "BLAS nearby" not in run_info() or platform.machine() != "x86_64":
+        pytest.skip("NumPy and SciPy use no OpenBLAS for x86-64")
+    out = run_info(OPENBLAS_CORETYPE="Haswell")
+    assert "Haswell kernels" in out
+    if info._level(info._cpu_flags()) == 2:
+        assert "BLAS uses AVX2, this processor has AVX-512 (OPENBLAS_CORETYPE=Haswell is set)" in out
+
+
+def test_info_says_which_products_run():
+    best = run_info().split("kernels use")[1].split()[0]
+    assert f"own register-tiled kernels for {best}, no BLAS" in run_info()
+    out = run_info(FASTLAE_ISA="baseline")
+    assert "own register-tiled kernels for baseline" in out
+    assert ("baseline (FASTLAE_ISA=baseline: below what this processor can)" in out) == (best != "baseline")
+    assert "(FASTLAE_ISA=wide has no effect)" in run_info(FASTLAE_ISA="wide")
 
 
 def checked(out):

@@ -5,26 +5,31 @@
 constexpr int kMr = kBytes == 64 ? 12 : kBytes == 32 ? 6 : kRegisters == 32 ? 8 : 4;
 constexpr int kNv = kBytes == 16 && kRegisters == 32 ? 3 : 2;
 
+/// Elements first, first + 1, ... of a and of b in turns, until the vector is full.
+template <class T, int First, std::size_t... I>
+FASTLAE_INLINE Vector<T> interleave(Vector<T> a, Vector<T> b, std::index_sequence<I...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, (First + I / 2 + I % 2 * lanes<T>)...);
+#else  // gcc has the builtin above from version 12 on, this one always
+  typedef std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> Index __attribute__((vector_size(kBytes)));
+  return __builtin_shuffle(a, b, Index{(First + I / 2 + I % 2 * lanes<T>)...});
+#endif
+}
+
 /// Perfect-shuffle transpose of a lanes x lanes square: log2(lanes) rounds of interleaving row i with row i + lanes/2.
-template <class V, int N>
-FASTLAE_INLINE void transpose_square(V (&rows)[N]) {
-  using I = std::conditional_t<sizeof(V) / N == 4, std::int32_t, std::int64_t>;
-  typedef I Index __attribute__((vector_size(sizeof(V))));
-  Index low{}, high{};
-#pragma GCC unroll 16
-  for (int i = 0; i < N / 2; ++i) {
-    low[2 * i] = i;
-    low[2 * i + 1] = N + i;
-    high[2 * i] = N / 2 + i;
-    high[2 * i + 1] = N + N / 2 + i;
-  }
+/// By element type, not by vector type: a template argument would lose the vector's alignment.
+template <class T>
+FASTLAE_INLINE void transpose_square(Vector<T> (&rows)[lanes<T>]) {
+  using V = Vector<T>;
+  constexpr int N = lanes<T>;
+  using Places = std::make_index_sequence<N>;
 #pragma GCC unroll 4
   for (int round = 1; round < N; round *= 2) {
     V next[N];
 #pragma GCC unroll 16
     for (int i = 0; i < N / 2; ++i) {
-      next[2 * i] = __builtin_shuffle(rows[i], rows[i + N / 2], low);
-      next[2 * i + 1] = __builtin_shuffle(rows[i], rows[i + N / 2], high);
+      next[2 * i] = interleave<T, 0>(rows[i], rows[i + N / 2], Places{});
+      next[2 * i + 1] = interleave<T, N / 2>(rows[i], rows[i + N / 2], Places{});
     }
 #pragma GCC unroll 16
     for (int i = 0; i < N; ++i) rows[i] = next[i];
@@ -60,7 +65,7 @@ FASTLAE_INLINE void pack(int64_t count, int64_t depth, const T* src, int64_t lin
 #pragma GCC unroll 16
           for (int l = 0; l < L; ++l)
             square[l] = group + l < R ? *reinterpret_cast<const V*>(from + (group + l) * line_stride + k) : V{};
-          transpose_square<V, L>(square);
+          transpose_square<T>(square);
 #pragma GCC unroll 16
           for (int l = 0; l < L; ++l) *reinterpret_cast<V*>(out + (k + l) * R + group) = square[l];
         }

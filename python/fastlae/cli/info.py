@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -28,6 +29,21 @@ _INTERESTING = (
     "asimd",
     "sve",
 )
+_LEVELS = ("SSE", "AVX2", "AVX-512")  # what one core makes of a product doubles from each to the next
+# Level of the kernels of OpenBLAS that are below AVX-512, by the name of its core.
+_SSE_CORES = (
+    "katmai coppermine northwood prescott banias atom core2 penryn dunnington nehalem athlon opteron opteron_sse3 "
+    "barcelona nano bobcat sandybridge bulldozer piledriver steamroller"
+)
+_CORE_LEVELS = {**dict.fromkeys(_SSE_CORES.split(), 0), **dict.fromkeys(("haswell", "zen", "excavator"), 1)}
+# Variables that make OpenBLAS choose something else than what suits the processor.
+_HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+
+
+class _Blas(NamedTuple):
+    owner: str  # whose copy it is
+    version: str
+    core: str  # the name of the processor family whose kernels run
 
 
 def info() -> str:
@@ -40,26 +56,49 @@ def info() -> str:
         f"{scipy.__version__})",
         f"processor      {_cpu_name()}",
         f"  features     {' '.join(f for f in _INTERESTING if f in flags) or 'unknown'}",
-        f"  kernels use  {instruction_set()}{_forced()}",
+        f"  kernels use  {instruction_set()}{_forced(flags)}",
         f"threads        {threads} ({why})",
         f"memory         {'unknown' if free is None else _memory.readable(free) + ' available'}",
-        "products       own register-tiled kernels, no BLAS",
+        f"products       own register-tiled kernels for {instruction_set()}, no BLAS",
     ]
     for library in _openblas():
-        lines.append(f"BLAS nearby    {library}")
-    if os.environ.get("OPENBLAS_CORETYPE"):
-        lines.append(
-            f"  warning      OPENBLAS_CORETYPE={os.environ['OPENBLAS_CORETYPE']} is set: NumPy and SciPy may run below "
-            "what this processor can; fastlae itself is not affected"
-        )
+        lines.append(f"BLAS nearby    {library.version}, {library.core} kernels ({library.owner})")
+        if warning := _blas_warning(library, flags):
+            lines.append(f"  warning      {warning}")
     found = importlib.util.find_spec("fastlae._cuda") is not None
     lines.append(f"CUDA           {'module built' if found else 'not in this build'}")
     return "\n".join(lines)
 
 
-def _forced() -> str:
+def _forced(flags: set[str]) -> str:
     wish = os.environ.get("FASTLAE_ISA")
-    return f" (FASTLAE_ISA={wish})" if wish else ""
+    if not wish:
+        return ""
+    if wish != instruction_set():
+        return f" (FASTLAE_ISA={wish} has no effect)"
+    below = ("baseline", "avx2", "avx512").index(wish) < (_level(flags) if platform.machine() == "x86_64" else 0)
+    return f" (FASTLAE_ISA={wish}{': below what this processor can' if below else ''})"
+
+
+def _level(flags: set[str]) -> int:
+    """Place of a processor in _LEVELS."""
+    if not {"avx2", "fma"} <= flags:
+        return 0
+    return 2 if {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"} <= flags else 1
+
+
+def _blas_warning(library: _Blas, flags: set[str]) -> str:
+    """What makes a library slower than it could be here, or nothing."""
+    causes = [f"{name}={os.environ[name]} is set" for name in _HANDICAPS if os.environ.get(name)]
+    could, does = _level(flags), _CORE_LEVELS.get(library.core.lower())  # None: AVX-512, or not x86
+    if does is not None and does < could:
+        text = f"{library.owner}'s BLAS uses {_LEVELS[does]}, this processor has {_LEVELS[could]}"
+    elif os.environ.get("OPENBLAS_L2_SIZE"):
+        text = f"{library.owner}'s BLAS may run below what this processor can"
+    else:
+        return ""
+    because = f" ({', '.join(causes)})" if causes else ""
+    return f"{text}{because}; fastlae is not affected"
 
 
 def _cpu_info(field: str) -> str:
@@ -80,8 +119,8 @@ def _cpu_flags() -> set[str]:
     return set((_cpu_info("flags") or _cpu_info("Features")).split())
 
 
-def _openblas() -> list[str]:
-    """Every OpenBLAS that NumPy and SciPy have loaded, with the kernels that it chose."""
+def _openblas() -> list[_Blas]:
+    """Every OpenBLAS that is loaded in this process."""
     try:
         maps = Path("/proc/self/maps").read_text()
     except OSError:
@@ -95,7 +134,7 @@ def _openblas() -> list[str]:
             if config is None or core is None:
                 continue
             config.restype = core.restype = ctypes.c_char_p
-            owner = "SciPy" if "scipy.libs" in path else "NumPy" if "numpy.libs" in path else "other"
-            found.append(f"{' '.join(config().decode().split()[:2])}, {core().decode()} kernels ({owner})")
+            owner = "SciPy" if "scipy.libs" in path else "NumPy" if "numpy.libs" in path else "the system"
+            found.append(_Blas(owner, " ".join(config().decode().split()[:2]), core().decode()))
             break
     return found

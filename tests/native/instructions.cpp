@@ -1,0 +1,119 @@
+// The main kernels on small fixed inputs, each in a function of its own, so that a tool that counts instructions can
+// tell them apart (bench/instructions.py). What it prints says what the counts depend on.
+#include <gnu/libc-version.h>
+
+#include "check.hpp"
+#include "fastlae/gram.hpp"
+#include "fastlae/metrics.hpp"
+#include "fastlae/score.hpp"
+#include "fastlae/spd_inverse.hpp"
+#include "fastlae/split.hpp"
+#include "fastlae/topk.hpp"
+
+#define COUNTED extern "C" __attribute__((noinline)) void
+
+namespace fastlae::test {
+
+using std::int64_t;
+
+constexpr int64_t kUsers = 400, kItems = 700, kOrder = 400, kSlots = 50;
+
+/// Symmetric, with a dominant diagonal.
+template <class T>
+Matrix<T> definite(int64_t n, Random& random) {
+  Matrix<T> a(n, n);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < i; ++j) a(i, j) = a(j, i) = static_cast<T>(random());
+    a(i, i) = static_cast<T>(n);
+  }
+  return a;
+}
+
+struct Inputs {
+  Random random{1};
+  Csr<float> rows = interactions<float>(kUsers, kItems, 0.05, random);
+  CsrView<float> ones{kUsers, kItems, rows.indptr.data(), rows.indices.data(), nullptr};
+  CsrView<float> valued{kUsers, kItems, rows.indptr.data(), rows.indices.data(), rows.values.data()};
+  Hidden seen{rows.indptr.data(), rows.indices.data(), nullptr};
+  std::vector<double> user_weights = std::vector<double>(kUsers, 0.5);
+  Matrix<float> gram{kItems, kItems};
+  Matrix<float> single = definite<float>(kOrder, random);
+  Matrix<double> twice = definite<double>(kOrder, random);
+  Matrix<float> weights = definite<float>(kItems, random);
+  Matrix<float> scores{kUsers, kItems};
+  Matrix<std::int32_t> top{kUsers, kSlots};
+  Matrix<float> best{kUsers, kSlots};
+  Matrix<double> sums[4] = {{kUsers, 2}, {kUsers, 2}, {kUsers, 2}, {kUsers, 2}};
+  std::vector<std::uint64_t> keys;
+  std::vector<int64_t> part{0};
+  std::vector<std::int32_t> kept = std::vector<std::int32_t>(rows.indices.size()), taken = kept;
+  Context one_thread = context(1);
+
+  Inputs() {
+    for (std::size_t e = 0; e < rows.indices.size(); ++e) keys.push_back(random.next());
+    for (int64_t u = 0; u < kUsers; ++u) part.push_back(part.back() + (ones.indptr[u + 1] - ones.indptr[u]) / 5);
+  }
+};
+
+COUNTED count_gram(Inputs& in) {
+  gram<float>(in.ones, nullptr, in.gram.view(), in.one_thread);
+}
+COUNTED count_gram_weighted(Inputs& in) {
+  gram<float>(in.valued, in.user_weights.data(), in.gram.view(), in.one_thread);
+}
+COUNTED count_spd_inverse_float32(Inputs& in) {
+  spd_inverse<float>(in.single.view(), in.one_thread);
+}
+COUNTED count_spd_inverse_float64(Inputs& in) {
+  spd_inverse<double>(in.twice.view(), in.one_thread);
+}
+COUNTED count_score(Inputs& in) {
+  score<float>(in.ones, in.weights.view(), in.scores.view(), in.one_thread);
+}
+COUNTED count_topk(Inputs& in) {
+  topk<float>(in.scores.view(), nullptr, in.seen, in.top.view(), in.best.view(), in.one_thread);
+}
+COUNTED count_recommend(Inputs& in) {
+  recommend<float>(in.ones, static_cast<MatrixView<const float>>(in.weights.view()), in.seen, in.top.view(),
+                   in.best.view(), in.one_thread);
+}
+COUNTED count_ranking_sums(Inputs& in) {
+  const std::int32_t cutoffs[2] = {20, kSlots};
+  ranking_sums(in.top.view(), in.ones, cutoffs, 2,
+               {in.sums[0].view(), in.sums[1].view(), in.sums[2].view(), in.sums[3].view()}, in.one_thread);
+}
+COUNTED count_split_rows(Inputs& in) {
+  split_rows<float>(in.ones, in.keys.data(), in.part.data(), {in.kept.data(), nullptr}, {in.taken.data(), nullptr},
+                    in.one_thread);
+}
+
+struct Counted {
+  const char* name;
+  void (*run)(Inputs&);
+};
+
+// In the order in which one fills what the next reads.
+constexpr Counted kCounted[] = {
+    {"count_gram", count_gram},
+    {"count_gram_weighted", count_gram_weighted},
+    {"count_spd_inverse_float32", count_spd_inverse_float32},
+    {"count_spd_inverse_float64", count_spd_inverse_float64},
+    {"count_score", count_score},
+    {"count_topk", count_topk},
+    {"count_recommend", count_recommend},
+    {"count_ranking_sums", count_ranking_sums},
+    {"count_split_rows", count_split_rows},
+};
+
+}  // namespace fastlae::test
+
+int main() {
+  using namespace fastlae::test;
+  std::printf("isa: %s\ncompiler: %s\nflags: %s\nlibc: %s\n", fastlae::simd::name(fastlae::simd::active_isa()),
+              FASTLAE_COMPILER, FASTLAE_FLAGS, gnu_get_libc_version());
+  Inputs in;
+  for (const Counted& counted : kCounted) {
+    std::printf("function: %s\n", counted.name);
+    counted.run(in);
+  }
+}
