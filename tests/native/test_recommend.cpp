@@ -219,8 +219,8 @@ int main() {
     check<double>(33, 257, 7, valued);
     check<double>(0, 5, 2, valued);
     for (const int64_t users : {2, 300}) {
-      check_half<Float16>(users, 170, valued);
-      check_half<Bfloat16>(users, 170, valued);
+      check_half<fastlae::Float16>(users, 170, valued);
+      check_half<fastlae::Bfloat16>(users, 170, valued);
     }
   }
   check_quadratic<float>(20, 50);
