@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -139,6 +141,76 @@ def test_weights_that_are_not_finite_never_win():
     np.testing.assert_array_equal(scores, [[1, -np.inf, -np.inf, -np.inf]])
 
 
+def test_sparse_weights_that_are_not_finite_are_as_in_the_dense_form():
+    W = np.zeros((4, 4), np.float32)
+    W[0] = [0, np.nan, -np.inf, np.inf]
+    x = sp.csr_matrix([[1, 0, 0, 0]])
+    for got, want in zip(recommend(x, sp.csr_matrix(W), k=4), recommend(x, W, k=4), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def half_forms(W):
+    """W in every half precision that can be had here, each with the float32 matrix of the same numbers."""
+    yield (half := W.astype(np.float16)), half.astype(np.float32)
+    bits = W.view(np.uint32) & 0xFFFF0000  # the upper half is a bfloat16
+    exact = bits.view(np.float32)
+    with contextlib.suppress(ImportError):
+        import ml_dtypes
+
+        yield exact.astype(ml_dtypes.bfloat16), exact
+    with contextlib.suppress(ImportError):
+        import torch
+
+        yield torch.from_numpy(exact).to(torch.bfloat16), exact
+        yield torch.from_numpy(exact).to(torch.bfloat16).requires_grad_(), exact
+
+
+@pytest.mark.parametrize("users", [1, 7, 900])  # read in place, and packed
+@pytest.mark.parametrize("ones", [True, False])
+def test_half_precision_is_its_float32_summed_in_float32(users, ones):
+    rng = np.random.default_rng(users)
+    X = sp.random(users, 333, 0.05, "csr", random_state=3, dtype=np.float32)
+    if ones:
+        X.data[:] = 1
+    W = rng.standard_normal((333, 333)).astype(np.float32)
+    W[::5] *= 1e-6  # subnormal in float16
+    for half, same_numbers in half_forms(W):
+        for threads in (1, 2, 5):
+            got = recommend(X, half, k=20, num_threads=threads)
+            want = recommend(X, same_numbers, k=20)
+            np.testing.assert_array_equal(got[0], want[0])
+            np.testing.assert_array_equal(got[1], want[1])
+            scores = fastlae.ops.score(X, half, num_threads=threads)
+            assert scores.dtype == np.float32
+            np.testing.assert_array_equal(scores, fastlae.ops.score(X, same_numbers))
+
+
+def test_every_form_of_torch_tensor_is_told():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(TypeError, match="W: expected a NumPy array, a torch tensor of bfloat16"):
+        recommend(X, torch.ones(4, 4), k=1)
+    with pytest.raises(ValueError, match="W: rows must be contiguous"):
+        recommend(X, torch.ones(4, 8, dtype=torch.bfloat16)[:, ::2], k=1)
+
+
+@pytest.mark.parametrize("name", ["indices", "indptr"])
+@pytest.mark.parametrize("value", [-1, 99])
+@pytest.mark.parametrize("layout", ["csr", "csc"])
+def test_sparse_weights_that_point_outside_are_refused(layout, name, value):
+    broken = sp.csr_matrix(W).asformat(layout).copy()
+    getattr(broken, name)[1] = value
+    with pytest.raises(ValueError, match="W: "):
+        recommend(X, broken, k=2)
+
+
+def test_sparse_weights_with_duplicates_in_no_order_and_int64_indices():
+    data, indices, indptr = np.array([1.0, 5, 2, 1]), np.array([3, 1, 3, 2]), np.array([0, 3, 4, 4, 4])
+    W = sp.csr_matrix((data, indices, indptr), shape=(4, 4))
+    W.indices, W.indptr = W.indices.astype(np.int64), W.indptr.astype(np.int64)
+    got = recommend(sp.csr_matrix([[1, 1, 0, 0]]), W, k=4, exclude_seen=False)
+    same(got, (np.array([[1, 3, 2, 0]]), [[5, 3, 1, 0]]))
+
+
 def test_arguments_stay_as_they_are():
     scores = np.arange(12.0).reshape(3, 4)
     before = scores.copy()
@@ -161,12 +233,13 @@ W = np.ones((4, 4), np.float32)
         (dict(k=None), TypeError, "k: expected an integer"),
         (dict(W=W.tolist()), TypeError, "W: expected a NumPy array"),
         (dict(W=W.astype(int)), TypeError, "W: expected a matrix of float32"),
-        (dict(W=W.astype(np.float16)), TypeError, "W: expected a matrix of float32"),
+        (dict(W=W.astype(np.uint16)), TypeError, "W: expected a matrix of float32"),
+        (dict(W=W.astype(">f2")), TypeError, "W: expected a matrix of float32"),
+        (dict(W=np.asfortranarray(W.astype(np.float16))), ValueError, "W: rows must be contiguous"),
         (dict(W=W[0]), TypeError, "W: expected a matrix"),
         (dict(W=np.asfortranarray(W)), ValueError, "W: rows must be contiguous"),
         (dict(W=np.ones((8, 8), np.float32)[::2, ::2]), ValueError, "W: rows must be contiguous"),
         (dict(W=W[:, :3]), ValueError, "exclude_seen: needs as many"),
-        (dict(W=sp.csr_matrix(W * np.inf)), ValueError, "W: expected finite"),
         (dict(X=X[:, :3]), ValueError, "X: expected 4 columns"),
         (dict(X=X * np.inf), ValueError, "X: expected finite"),
         (dict(X="X"), TypeError, "X: expected"),

@@ -74,11 +74,11 @@ def test_control_group(tmp_path, files, expected):
 
 def test_the_smaller_limit_counts(monkeypatch):
     monkeypatch.setattr(_threads, "_affinity", lambda: 8)
-    monkeypatch.setattr(_threads, "_cgroup_cpus", lambda: 3)
+    monkeypatch.setattr(_threads, "_cgroup_limit", lambda: 3)
     assert available_threads() == (3, "the control group's CPU limit")
-    monkeypatch.setattr(_threads, "_cgroup_cpus", lambda: 16)
+    monkeypatch.setattr(_threads, "_cgroup_limit", lambda: 16)
     assert available_threads() == (8, "the CPUs that this process may run on")
-    monkeypatch.setattr(_threads, "_cgroup_cpus", lambda: None)
+    monkeypatch.setattr(_threads, "_cgroup_limit", lambda: None)
     assert available_threads()[0] == 8
 
 

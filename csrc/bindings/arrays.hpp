@@ -9,6 +9,7 @@
 #include <string>
 
 #include "fastlae/context.hpp"
+#include "fastlae/half.hpp"
 #include "fastlae/views.hpp"
 
 namespace fastlae::bindings {
@@ -24,9 +25,27 @@ Context make_context(int num_threads);
                        " dimension(s)");
 }
 
+/// Whether the elements are of type T, by value: an unpickled array brings a dtype object of its own.
 template <class T>
 bool has_dtype(const py::array& a) {
-  return py::isinstance<py::array_t<T>>(a);  // by value: an unpickled array brings a dtype object of its own
+  if constexpr (std::is_same_v<T, Float16>) {
+    const py::dtype dtype = a.dtype();
+    return dtype.kind() == 'f' && dtype.itemsize() == 2 && dtype.byteorder() == '=';
+  } else if constexpr (std::is_same_v<T, Bfloat16>) {
+    return has_dtype<std::uint16_t>(a);  // NumPy has no such type: Python hands over the bits
+  } else {
+    return py::isinstance<py::array_t<T>>(a);
+  }
+}
+
+template <class T>
+std::string dtype_name() {
+  if constexpr (std::is_same_v<T, Float16>)
+    return "float16";
+  else if constexpr (std::is_same_v<T, Bfloat16>)
+    return "bfloat16, as uint16";
+  else
+    return py::str(py::object(py::dtype::of<T>()));
 }
 
 template <class T>
@@ -40,8 +59,7 @@ void check_flags(const py::array& a, const char* name, bool writable) {
 template <class T>
 T* vector(const py::array& a, const char* name, std::int64_t size) {
   using Value = std::remove_const_t<T>;
-  if (!has_dtype<Value>(a) || a.ndim() != 1)
-    reject(name, "a vector of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  if (!has_dtype<Value>(a) || a.ndim() != 1) reject(name, "a vector of " + dtype_name<Value>(), a);
   if (a.shape(0) != size)
     throw py::value_error(std::string(name) + ": expected " + std::to_string(size) + " elements, got " +
                           std::to_string(a.shape(0)));
@@ -55,8 +73,7 @@ T* vector(const py::array& a, const char* name, std::int64_t size) {
 template <class T>
 MatrixView<T> matrix(const py::array& a, const char* name) {
   using Value = std::remove_const_t<T>;
-  if (!has_dtype<Value>(a) || a.ndim() != 2)
-    reject(name, "a matrix of " + py::str(py::object(py::dtype::of<Value>())).cast<std::string>(), a);
+  if (!has_dtype<Value>(a) || a.ndim() != 2) reject(name, "a matrix of " + dtype_name<Value>(), a);
   constexpr auto size = static_cast<py::ssize_t>(sizeof(Value));
   const py::ssize_t rows = a.shape(0), cols = a.shape(1), stride = a.strides(0);
   if (rows == 0 || cols == 0) return {nullptr, rows, cols, cols};  // its strides mean nothing
@@ -107,6 +124,14 @@ auto dispatch(const py::array& a, const char* name, F&& f) {
   if (has_dtype<float>(a)) return f(float{});
   if (has_dtype<double>(a)) return f(double{});
   reject(name, "float32 or float64", a);
+}
+
+/// The same for weights, which may be stored in half precision.
+template <class F>
+auto dispatch_stored(const py::array& a, const char* name, F&& f) {
+  if (has_dtype<Float16>(a)) return f(Float16{});
+  if (has_dtype<Bfloat16>(a)) return f(Bfloat16{});
+  return dispatch(a, name, f);
 }
 
 // One function per file of this folder.

@@ -10,13 +10,14 @@ void register_score(py::module_& m) {
       [](const py::array& indptr, const py::array& indices, const py::object& values, const py::array& w,
          const py::array& out, int num_threads) {
         const Context context = make_context(num_threads);
-        dispatch(out, "out", [&](auto zero) {
-          using T = decltype(zero);
-          const auto weights = matrix<const T>(w, "W");
+        dispatch_stored(w, "W", [&](auto zero) {
+          using Stored = decltype(zero);
+          using T = Accumulator<Stored>;
+          const auto weights = matrix<const Stored>(w, "W");
           const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
           const auto to = matrix<T>(out, "out", x.rows, weights.cols);
           py::gil_scoped_release release;
-          score<T>(x, weights, to, context);
+          score<Stored>(x, weights, to, context);
         });
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("out"), py::arg("num_threads"),

@@ -48,16 +48,16 @@ void register_topk(py::module_& m) {
          const py::object& seen, const py::object& columns, const py::array& items, const py::array& scores,
          int num_threads) {
         const Context context = make_context(num_threads);
-        dispatch(w, "W", [&](auto zero) {
-          using T = decltype(zero);
-          const auto weights = matrix<const T>(w, "W");
-          const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
+        dispatch_stored(w, "W", [&](auto zero) {
+          using Stored = decltype(zero);
+          const auto weights = matrix<const Stored>(w, "W");
+          const auto x = csr<Accumulator<Stored>>(indptr, indices, values, weights.rows, "X");
           const Hidden hidden = hidden_view(seen, columns, x.rows, weights.cols);
           const auto to_items = matrix<std::int32_t>(items, "items");
           const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
           if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
           py::gil_scoped_release release;
-          recommend<T>(x, weights, hidden, to_items, to_scores, context);
+          recommend<Stored>(x, weights, hidden, to_items, to_scores, context);
         });
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("seen"), py::arg("columns"),
@@ -71,14 +71,22 @@ void register_topk(py::module_& m) {
         const auto w_values = w[2].cast<py::array>();
         dispatch(w_values, "W", [&](auto zero) {
           using T = decltype(zero);
-          const auto weights = csr<T>(w[0].cast<py::array>(), w[1].cast<py::array>(), w_values, n, "W");
+          CsrView<T> weights;  // the kernel checks its structure
+          const auto w_indptr = w[0].cast<py::array>();
+          weights.rows = w_indptr.size() - 1;
+          if (weights.rows < 0) throw py::value_error("W: expected row pointers");
+          weights.cols = n;
+          weights.indptr = vector<const std::int64_t>(w_indptr, "W", weights.rows + 1);
+          const std::int64_t entries = w_values.size();
+          weights.indices = vector<const std::int32_t>(w[1].cast<py::array>(), "W", entries);
+          weights.values = vector<const T>(w_values, "W", entries);
           const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
           const Hidden hidden = hidden_view(seen, columns, x.rows, n);
           const auto to_items = matrix<std::int32_t>(items, "items");
           const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
           if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
           py::gil_scoped_release release;
-          recommend<T>(x, weights, hidden, to_items, to_scores, context);
+          recommend<T>(x, weights, entries, hidden, to_items, to_scores, context);
         });
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("n"), py::arg("seen"),

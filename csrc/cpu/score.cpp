@@ -2,28 +2,38 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "parallel.hpp"
-#include "simd/score_tile.hpp"
+#include "tile_sums.hpp"
 
 namespace fastlae {
 
 using simd::kScoreTile;
 using std::int64_t;
 
-template <class T>
-void score(const CsrView<T>& x, MatrixView<const T> w, MatrixView<T> s, const Context& context) {
-  const simd::ScoreTile<T> tile = simd::score_tile<T>();
-  // Tasks are (tile of columns, part of the rows), tile by tile, so that the threads share the tile's part of W.
-  const int64_t parts = std::clamp<int64_t>(s.rows / 32, 1, 4 * context.num_threads);
+template <class Stored>
+void score(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, MatrixView<Accumulator<Stored>> s,
+           const Context& context) {
+  using T = Accumulator<Stored>;
   const int64_t tiles = (s.cols + kScoreTile - 1) / kScoreTile;
-  parallel_for(context, tiles * parts, 1, [&](int64_t task, int64_t, int) {
-    const int64_t j = task / parts * kScoreTile, part = task % parts;
-    for (int64_t u = s.rows * part / parts; u < s.rows * (part + 1) / parts; ++u) {
-      const int64_t begin = x.indptr[u];
-      tile(x.indptr[u + 1] - begin, x.indices + begin, x.values ? x.values + begin : nullptr, w.data + j, w.stride,
-           std::min(kScoreTile, s.cols - j), s.row(u) + j);
-    }
+  const bool packed = TileSums<Stored>::pays(x.nnz(), w.rows);
+  // Tasks are (tile of columns, part of the rows), tile by tile, so that the threads share the tile's part of W; but
+  // a packed tile is one thread's own, and all rows pass.
+  const int64_t parts = packed ? 1 : std::clamp<int64_t>(s.rows / 32, 1, 4 * context.num_threads);
+  std::vector<std::unique_ptr<TileSums<Stored>>> sums(static_cast<std::size_t>(std::max(1, context.num_threads)));
+  parallel_for(context, tiles * parts, 1, [&](int64_t task, int64_t, int thread) {
+    auto& own = sums[static_cast<std::size_t>(thread)];
+    if (!own) own = std::make_unique<TileSums<Stored>>(x, w, packed);
+    own->load(task / parts * kScoreTile);
+    const int64_t first = s.rows * (task % parts) / parts, last = s.rows * (task % parts + 1) / parts;
+    T tile[kScoreTile];
+    for (int64_t p = 0; p < own->parts(); ++p)
+      for (int64_t u = first; u < last; ++u) {
+        (*own)(u, p, tile);
+        std::copy_n(tile, own->width(p), s.row(u) + own->begin(p));
+      }
   });
 }
 
@@ -45,8 +55,13 @@ void quadratic_diagonal(const CsrView<T>& x, MatrixView<const T> m, double* q, c
   });
 }
 
-template void score<float>(const CsrView<float>&, MatrixView<const float>, MatrixView<float>, const Context&);
-template void score<double>(const CsrView<double>&, MatrixView<const double>, MatrixView<double>, const Context&);
+#define FASTLAE_INSTANTIATE(Stored)                                                          \
+  template void score<Stored>(const CsrView<Accumulator<Stored>>&, MatrixView<const Stored>, \
+                              MatrixView<Accumulator<Stored>>, const Context&);
+FASTLAE_INSTANTIATE(float)
+FASTLAE_INSTANTIATE(double)
+FASTLAE_INSTANTIATE(Float16)
+FASTLAE_INSTANTIATE(Bfloat16)
 template void quadratic_diagonal<float>(const CsrView<float>&, MatrixView<const float>, double*, const Context&);
 template void quadratic_diagonal<double>(const CsrView<double>&, MatrixView<const double>, double*, const Context&);
 

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <memory>
+#include <stdexcept>
 #include <vector>
 
 #include "parallel.hpp"
-#include "simd/score_tile.hpp"
+#include "tile_sums.hpp"
 
 namespace fastlae {
 
@@ -15,6 +17,9 @@ namespace {
 
 using simd::kScoreTile;
 using std::int64_t;
+
+constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keeps while W passes
+constexpr int64_t kTilesAtOnce = 8;            // a thread takes at a time: four kilobytes of every row
 
 template <class T>
 struct Candidate {
@@ -30,9 +35,13 @@ struct Candidate {
 template <class T>
 class Selector {
  public:
+  /// Candidates that it keeps at a time.
+  static int64_t capacity(int64_t k) { return 2 * k + 32; }
+  /// Room that its buffer needs; `most` bounds what it can be offered, and with it the memory that a large k takes.
+  static int64_t room(int64_t k, int64_t most) { return std::min(capacity(k), most); }
+
   Selector() = default;
-  /// `most` bounds what it can be offered, and with it the memory that a large k takes.
-  Selector(int64_t k, int64_t most) : k_(k) { buffer_.reserve(static_cast<std::size_t>(std::min(capacity(), most))); }
+  Selector(int64_t k, Candidate<T>* buffer) : k_(k), buffer_(buffer) {}
 
   /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
   void offer(const T* scores, int64_t count, int64_t first) {
@@ -46,74 +55,118 @@ class Selector {
       }
       for (int64_t l = j; l < end; ++l)
         if (scores[l] > bar_) {
-          buffer_.push_back({scores[l], static_cast<std::int32_t>(first + l)});
-          if (static_cast<int64_t>(buffer_.size()) == capacity()) cut();
+          buffer_[size_++] = {scores[l], static_cast<std::int32_t>(first + l)};
+          if (size_ == capacity(k_)) cut();
         }
     }
   }
 
-  void merge(const Selector& other) {
-    for (const Candidate<T>& c : other.buffer_) buffer_.push_back(c);
-  }
-
-  void finish(std::int32_t* items, float* scores) {
-    const auto kept = std::min<std::size_t>(buffer_.size(), static_cast<std::size_t>(k_));
-    std::partial_sort(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(kept), buffer_.end());
-    for (int64_t r = 0; r < k_; ++r) {
-      const bool filled = r < static_cast<int64_t>(kept);
-      items[r] = filled ? buffer_[static_cast<std::size_t>(r)].item : -1;
-      scores[r] = filled ? static_cast<float>(buffer_[static_cast<std::size_t>(r)].score)
-                         : -std::numeric_limits<float>::infinity();
-    }
-    buffer_.clear();
+  const Candidate<T>* begin() const { return buffer_; }
+  const Candidate<T>* end() const { return buffer_ + size_; }
+  void clear() {
+    size_ = 0;
     bar_ = -std::numeric_limits<T>::infinity();
   }
 
  private:
-  int64_t capacity() const { return 2 * k_ + 32; }
-
   void cut() {
-    std::nth_element(buffer_.begin(), buffer_.begin() + (k_ - 1), buffer_.end());
-    buffer_.resize(static_cast<std::size_t>(k_));
-    bar_ = buffer_.back().score;
+    std::nth_element(buffer_, buffer_ + (k_ - 1), buffer_ + size_);
+    size_ = k_;
+    bar_ = buffer_[k_ - 1].score;
   }
 
-  int64_t k_ = 0;
+  int64_t k_ = 0, size_ = 0;
   T bar_ = -std::numeric_limits<T>::infinity();
-  std::vector<Candidate<T>> buffer_;
+  Candidate<T>* buffer_ = nullptr;
+};
+
+/// The best of `candidates`, which are put into order, into a row of the result.
+template <class T>
+void finish(Candidate<T>* candidates, int64_t count, int64_t k, std::int32_t* items, float* scores) {
+  const int64_t kept = std::min(count, k);
+  if (kept < count) std::nth_element(candidates, candidates + kept, candidates + count);
+  std::sort(candidates, candidates + kept);
+  for (int64_t r = 0; r < kept; ++r) {
+    items[r] = candidates[r].item;
+    scores[r] = static_cast<float>(candidates[r].score);
+  }
+  std::fill(items + kept, items + k, -1);
+  std::fill(scores + kept, scores + k, -std::numeric_limits<float>::infinity());
+}
+
+/// Selectors of some users, one for each thread: whoever meets a good item notes it without asking the others.
+template <class T>
+class Selectors {
+ public:
+  Selectors(int64_t users, int threads, int64_t k, int64_t n)
+      : users_(users),
+        threads_(threads),
+        k_(k),
+        room_(Selector<T>::room(k, n)),
+        memory_(new Candidate<T>[static_cast<std::size_t>(users * threads * room_)]),
+        selectors_(static_cast<std::size_t>(users * threads)) {
+    for (int64_t s = 0; s < users * threads; ++s)
+      selectors_[static_cast<std::size_t>(s)] = Selector<T>(k, memory_.get() + s * room_);
+  }
+  /// Bytes that one user takes.
+  static int64_t bytes(int threads, int64_t k, int64_t n) {
+    return threads * static_cast<int64_t>(Selector<T>::room(k, n) * sizeof(Candidate<T>) + sizeof(Selector<T>));
+  }
+
+  Selector<T>* of_thread(int thread) { return selectors_.data() + thread * users_; }
+
+  /// User u's best of all threads.
+  void finish(int64_t u, std::int32_t* items, float* scores) {
+    if (threads_ == 1)
+      return fastlae::finish(memory_.get() + u * room_, of(u, 0).end() - of(u, 0).begin(), k_, items, scores);
+    std::vector<Candidate<T>> all;
+    all.reserve(static_cast<std::size_t>(threads_ * room_));
+    for (int thread = 0; thread < threads_; ++thread) all.insert(all.end(), of(u, thread).begin(), of(u, thread).end());
+    fastlae::finish(all.data(), static_cast<int64_t>(all.size()), k_, items, scores);
+  }
+
+ private:
+  const Selector<T>& of(int64_t u, int thread) const {
+    return selectors_[static_cast<std::size_t>(thread * users_ + u)];
+  }
+
+  int64_t users_;
+  int threads_;
+  int64_t k_, room_;
+  std::unique_ptr<Candidate<T>[]> memory_;
+  std::vector<Selector<T>> selectors_;
 };
 
 /// Sets what is hidden among columns [j, j + width) of row u to -inf. `at` remembers the place in the row's list
-/// between calls with ascending j.
+/// between calls with ascending j, and starts at the row's beginning.
 template <class T>
 void hide(const Hidden& hidden, int64_t u, int64_t j, int64_t width, int64_t& at, T* tile) {
   constexpr T never = -std::numeric_limits<T>::infinity();
-  if (hidden.indptr)
-    for (; at < hidden.indptr[u + 1] && hidden.indices[at] < j + width; ++at) tile[hidden.indices[at] - j] = never;
+  if (hidden.indptr) {
+    const int64_t end = hidden.indptr[u + 1];
+    while (at < end && hidden.indices[at] < j) ++at;
+    for (; at < end && hidden.indices[at] < j + width; ++at) tile[hidden.indices[at] - j] = never;
+  }
   if (hidden.columns)
     for (int64_t l = 0; l < width; ++l)
       if (hidden.columns[j + l]) tile[l] = never;
 }
 
-int64_t hidden_from(const Hidden& hidden, int64_t u, int64_t j) {
-  if (!hidden.indptr) return 0;
-  return std::lower_bound(hidden.indices + hidden.indptr[u], hidden.indices + hidden.indptr[u + 1], j) - hidden.indices;
+/// That row i of W lies within its `entries` stored values, and its columns within W.
+template <class T>
+void check_row(const CsrView<T>& w, int64_t i, int64_t entries) {
+  const int64_t begin = w.indptr[i], end = w.indptr[i + 1];
+  bool sound = 0 <= begin && begin <= end && end <= entries;
+  if (sound) {
+    std::uint32_t largest = 0;  // negative ones are large
+    for (int64_t f = begin; f < end; ++f) largest = std::max(largest, static_cast<std::uint32_t>(w.indices[f]));
+    sound = begin == end || largest < static_cast<std::uint64_t>(w.cols);
+  }
+  if (!sound) throw std::invalid_argument("W: row pointers or column indices are out of range");
 }
 
-/// Bounds of blocks of rows with about the same number of entries: one a thread, or more where the candidates of a
-/// block would take more than some megabytes; single rows where there are fewer than 16 a thread.
-template <class T>
-std::vector<int64_t> equal_work(const CsrView<T>& x, int num_threads, int64_t k) {
-  const int64_t most = std::clamp<int64_t>((32 << 20) / (16 * k + 512), 64, 8192);
-  const bool few = x.rows < 16 * num_threads;
-  const int64_t blocks = few ? x.rows : std::max<int64_t>(num_threads, (x.rows + most - 1) / most);
-  std::vector<int64_t> bounds{0};
-  for (int64_t b = 1; b < blocks; ++b) {
-    const int64_t* const at = std::lower_bound(x.indptr, x.indptr + x.rows, x.indptr[0] + x.nnz() / blocks * b);
-    bounds.push_back(few ? b : std::clamp<int64_t>(at - x.indptr, bounds.back(), x.rows));
-  }
-  bounds.push_back(x.rows);
-  return bounds;
+int64_t hidden_begin(const Hidden& hidden, int64_t u) {
+  return hidden.indptr ? hidden.indptr[u] : 0;
 }
 
 }  // namespace
@@ -121,11 +174,14 @@ std::vector<int64_t> equal_work(const CsrView<T>& x, int num_threads, int64_t k)
 template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
           MatrixView<float> scores, const Context& context) {
+  const int64_t k = items.cols;
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
-    Selector<T> selector(items.cols, s.cols);
+    const std::unique_ptr<Candidate<T>[]> buffer(
+        new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, s.cols))]);
     T tile[kScoreTile];
     for (int64_t u = first; u < last; ++u) {
-      int64_t at = hidden_from(hidden, u, 0);
+      Selector<T> selector(k, buffer.get());
+      int64_t at = hidden_begin(hidden, u);
       for (int64_t j = 0; j < s.cols; j += kScoreTile) {
         const int64_t width = std::min(kScoreTile, s.cols - j);
         const T* const row = s.row(u) + j;
@@ -136,82 +192,93 @@ void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixVie
         hide(hidden, u, j, width, at, tile);
         selector.offer(tile, width, j);
       }
-      selector.finish(items.row(u), scores.row(u));
+      finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
     }
   });
 }
 
-template <class T>
-void recommend(const CsrView<T>& x, MatrixView<const T> w, const Hidden& hidden, MatrixView<std::int32_t> items,
-               MatrixView<float> scores, const Context& context) {
-  const simd::ScoreTile<T> score_tile = simd::score_tile<T>();
+template <class Stored>
+void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, const Hidden& hidden,
+               MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
+  using T = Accumulator<Stored>;
   const int64_t k = items.cols, tiles = (w.cols + kScoreTile - 1) / kScoreTile;
-  // Many users: each task takes a block of them through all tiles, and blocks are large, since W is read once for each.
-  // Few users: the tiles are cut among the threads too, and the parts' candidates merged. Either way a score is summed
-  // in the same order.
-  const std::vector<int64_t> bounds = equal_work(x, context.num_threads, k);
-  const auto blocks = static_cast<int64_t>(bounds.size()) - 1;
-  const int64_t cuts =
-      blocks >= context.num_threads ? 1 : std::min<int64_t>(context.num_threads, std::max<int64_t>(1, tiles / 4));
-  std::vector<Selector<T>> partial(cuts > 1 ? static_cast<std::size_t>(x.rows * cuts) : 0, Selector<T>(k, w.cols));
-  parallel_for(context, blocks * cuts, 1, [&](int64_t task, int64_t, int) {
-    const int64_t first = bounds[task / cuts], last = bounds[task / cuts + 1], cut = task % cuts;
-    const int64_t tile_begin = tiles * cut / cuts, tile_end = tiles * (cut + 1) / cuts;
-    std::vector<Selector<T>> own(cuts > 1 ? 0 : static_cast<std::size_t>(last - first), Selector<T>(k, w.cols));
-    std::vector<int64_t> at(static_cast<std::size_t>(last - first));
-    for (int64_t u = first; u < last; ++u) at[u - first] = hidden_from(hidden, u, tile_begin * kScoreTile);
-    T tile[kScoreTile];
-    for (int64_t t = tile_begin; t < tile_end; ++t) {
-      const int64_t j = t * kScoreTile, width = std::min(kScoreTile, w.cols - j);
-      for (int64_t u = first; u < last; ++u) {
-        const int64_t begin = x.indptr[u], count = x.indptr[u + 1] - begin;
-        if (count == 0) continue;
-        score_tile(count, x.indices + begin, x.values ? x.values + begin : nullptr, w.data + j, w.stride, width, tile);
-        hide(hidden, u, j, width, at[u - first], tile);
-        (cuts > 1 ? partial[u * cuts + cut] : own[u - first]).offer(tile, width, j);
+  const int threads = static_cast<int>(std::clamp<int64_t>(tiles, 1, context.num_threads));
+  // W is read once for every block of users, so blocks are as large as some memory for their candidates allows.
+  const int64_t block = std::clamp<int64_t>(kCandidateBytes / Selectors<T>::bytes(threads, k, w.cols), 64, 8192);
+  for (int64_t first = 0; first < x.rows; first += block) {
+    const int64_t users = std::min(block, x.rows - first);
+    const bool packed = TileSums<Stored>::pays(x.indptr[first + users] - x.indptr[first], w.rows);
+    Selectors<T> selectors(users, threads, k, w.cols);
+    std::vector<int64_t> places(static_cast<std::size_t>(users * threads));  // in the users' lists of hidden items
+    for (int64_t s = 0; s < users * threads; ++s)
+      places[static_cast<std::size_t>(s)] = hidden_begin(hidden, first + s % users);
+    std::vector<std::unique_ptr<TileSums<Stored>>> sums(static_cast<std::size_t>(threads));
+    // Threads take tiles in ascending order, the next one whoever is free: nobody waits for a thread that wakes up.
+    parallel_for(context, tiles, packed ? 1 : kTilesAtOnce, [&](int64_t tile_begin, int64_t tile_end, int thread) {
+      auto& own = sums[static_cast<std::size_t>(thread)];
+      if (!own) own = std::make_unique<TileSums<Stored>>(x, w, packed);
+      Selector<T>* const selector = selectors.of_thread(thread);
+      int64_t* const place = places.data() + thread * users;
+      T tile[kScoreTile];
+      for (int64_t t = tile_begin; t < tile_end; ++t) {
+        own->load(t * kScoreTile);
+        for (int64_t part = 0; part < own->parts(); ++part) {
+          const int64_t j = own->begin(part), width = own->width(part);
+          for (int64_t u = 0; u < users; ++u) {
+            if (x.indptr[first + u] == x.indptr[first + u + 1]) continue;
+            (*own)(first + u, part, tile);
+            hide(hidden, first + u, j, width, place[u], tile);
+            selector[u].offer(tile, width, j);
+          }
+        }
       }
-    }
-    if (cuts == 1)
-      for (int64_t u = first; u < last; ++u) own[u - first].finish(items.row(u), scores.row(u));
-  });
-  if (cuts > 1)
-    for (int64_t u = 0; u < x.rows; ++u) {
-      for (int64_t cut = 1; cut < cuts; ++cut) partial[u * cuts].merge(partial[u * cuts + cut]);
-      partial[u * cuts].finish(items.row(u), scores.row(u));
-    }
+    });
+    parallel_for(context, users, 32, [&](int64_t begin, int64_t end, int) {
+      for (int64_t u = begin; u < end; ++u) selectors.finish(u, items.row(first + u), scores.row(first + u));
+    });
+  }
 }
 
 template <class T>
-void recommend(const CsrView<T>& x, const CsrView<T>& w, const Hidden& hidden, MatrixView<std::int32_t> items,
-               MatrixView<float> scores, const Context& context) {
+void recommend(const CsrView<T>& x, const CsrView<T>& w, int64_t entries, const Hidden& hidden,
+               MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
+  const int64_t k = items.cols;
   parallel_for(context, x.rows, 16, [&](int64_t first, int64_t last, int) {
-    Selector<T> selector(items.cols, w.cols);
+    const std::unique_ptr<Candidate<T>[]> buffer(
+        new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, w.cols))]);
     std::vector<T> row(static_cast<std::size_t>(w.cols));
     for (int64_t u = first; u < last; ++u) {
+      Selector<T> selector(k, buffer.get());
       if (x.indptr[u] < x.indptr[u + 1]) {
         std::fill(row.begin(), row.end(), T(0));
         for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e) {
           const int64_t i = x.indices[e];
           const T value = x.value(e);
+          check_row(w, i, entries);
           for (int64_t f = w.indptr[i]; f < w.indptr[i + 1]; ++f) row[w.indices[f]] += value * w.value(f);
         }
-        int64_t at = hidden_from(hidden, u, 0);
+        int64_t at = hidden_begin(hidden, u);
         hide(hidden, u, 0, w.cols, at, row.data());
         selector.offer(row.data(), w.cols, 0);
       }
-      selector.finish(items.row(u), scores.row(u));
+      finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
     }
   });
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                                                     \
-  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
-                        const Context&);                                                                           \
-  template void recommend<T>(const CsrView<T>&, MatrixView<const T>, const Hidden&, MatrixView<std::int32_t>,      \
-                             MatrixView<float>, const Context&);                                                   \
-  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, const Hidden&, MatrixView<std::int32_t>,        \
+#define FASTLAE_DENSE(Stored)                                                                                   \
+  template void recommend<Stored>(const CsrView<Accumulator<Stored>>&, MatrixView<const Stored>, const Hidden&, \
+                                  MatrixView<std::int32_t>, MatrixView<float>, const Context&);
+FASTLAE_DENSE(float)
+FASTLAE_DENSE(double)
+FASTLAE_DENSE(Float16)
+FASTLAE_DENSE(Bfloat16)
+#define FASTLAE_BOTH(T)                                                                                              \
+  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>,   \
+                        const Context&);                                                                             \
+  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, int64_t, const Hidden&, MatrixView<std::int32_t>, \
                              MatrixView<float>, const Context&);
-FASTLAE_INSTANTIATE(float)
-FASTLAE_INSTANTIATE(double)
+FASTLAE_BOTH(float)
+FASTLAE_BOTH(double)
 
 }  // namespace fastlae

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -29,10 +30,16 @@ def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int | None:
     return max(1, -(-quota // period)) if quota > 0 and period > 0 else None
 
 
+@functools.cache
+def _cgroup_limit() -> int | None:
+    """The limit when it was first asked for: reading it takes a twentieth of a millisecond."""
+    return _cgroup_cpus()
+
+
 def available_threads() -> tuple[int, str]:
     """The number of threads that `num_threads=0` stands for, and why that many."""
     count, why = _affinity(), "the CPUs that this process may run on"
-    limit = _cgroup_cpus()
+    limit = _cgroup_limit()
     if limit is not None and limit < count:
         count, why = limit, "the control group's CPU limit"
     return count, why

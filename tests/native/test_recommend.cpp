@@ -1,6 +1,9 @@
 // Scores and the k best of them, against plain loops and a full sort.
 #include <algorithm>
+#include <cstring>
 #include <numeric>
+#include <stdexcept>
+#include <utility>
 
 #include "check.hpp"
 #include "fastlae/metrics.hpp"
@@ -48,7 +51,8 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
     Matrix<float> best(users, k), best_scores(users, k), best_sparse(users, k);
     recommend<T>(x, static_cast<MatrixView<const T>>(w.view()), hidden, found.view(), best.view(), context(threads));
     topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
-    recommend<T>(x, sparse_w, hidden, from_sparse.view(), best_sparse.view(), context(threads));
+    recommend<T>(x, sparse_w, static_cast<int64_t>(w_values.size()), hidden, from_sparse.view(), best_sparse.view(),
+                 context(threads));
     for (int64_t u = 0; u < users; ++u) {
       std::vector<double> exact(static_cast<std::size_t>(items), 0.0);
       for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e)
@@ -77,6 +81,92 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
                 static_cast<int>(r));
       }
     }
+  }
+}
+
+/// The nearest float16 of a number that float16 has exactly, normal or subnormal.
+std::uint16_t float16_bits(double value) {
+  const auto sign = static_cast<std::uint16_t>(value < 0 ? 0x8000 : 0);
+  const double size = std::abs(value);
+  if (size < std::ldexp(1.0, -14)) return static_cast<std::uint16_t>(sign | static_cast<int>(std::ldexp(size, 24)));
+  const int exponent = std::ilogb(size);
+  return static_cast<std::uint16_t>(sign | ((exponent + 15) << 10) |
+                                    static_cast<int>((std::ldexp(size, -exponent) - 1) * 1024));
+}
+void set(Float16& to, double value) {
+  to.bits = float16_bits(value);
+}
+void set(Bfloat16& to, double value) {
+  const auto single = static_cast<float>(value);
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, &single, sizeof bits);
+  to.bits = static_cast<std::uint16_t>(bits >> 16);
+}
+
+/// Weights of half precision, few users (read in place) and many (packed): the lists of the same weights in float32.
+template <class Stored>
+void check_half(int64_t users, int64_t items, bool valued) {
+  Random random(static_cast<std::uint64_t>(users + items));
+  const Csr<float> data = interactions<float>(users, items, 0.15, random);
+  const CsrView<float> x{users, items, data.indptr.data(), data.indices.data(), valued ? data.values.data() : nullptr};
+  const int64_t stride = items + 3, k = 9;
+  Matrix<float> w(items, items, 3);
+  // Ends where its last element ends, for AddressSanitizer.
+  std::vector<Stored> half(static_cast<std::size_t>((items - 1) * stride + items));
+  for (int64_t i = 0; i < items; ++i)
+    for (int64_t j = 0; j < items; ++j) {
+      const double value = std::ldexp(std::round(random() * 4), (i + j) % 3 == 0 ? -20 : 2);  // some are subnormal
+      w(i, j) = static_cast<float>(value);
+      set(half[static_cast<std::size_t>(i * stride + j)], value);
+    }
+  const MatrixView<const Stored> stored{half.data(), items, items, stride};
+  Matrix<float> s(users, items), from_half(users, items);
+  score<float>(x, w.view(), s.view(), context(2));
+  score<Stored>(x, stored, from_half.view(), context(3));
+  CHECK(s.same_bits(from_half), "scores of %d users and %d items", static_cast<int>(users), static_cast<int>(items));
+  Matrix<std::int32_t> list(users, k), list_of_half(users, k);
+  Matrix<float> best(users, k), best_of_half(users, k);
+  recommend<float>(x, w.view(), {}, list.view(), best.view(), context(1));
+  for (const int threads : {1, 2, 5}) {
+    recommend<Stored>(x, stored, {}, list_of_half.view(), best_of_half.view(), context(threads));
+    CHECK(list.same_bits(list_of_half) && best.same_bits(best_of_half), "lists of %d users, %d threads",
+          static_cast<int>(users), threads);
+  }
+}
+
+/// Numbers that are not finite stay what they are.
+void check_special() {
+  const std::vector<int64_t> indptr{0, 1};
+  const std::vector<std::int32_t> indices{0};
+  const CsrView<float> x{1, 1, indptr.data(), indices.data(), nullptr};
+  const Float16 half[4] = {{0x7c00}, {0xfc00}, {0x7e01}, {0x7bff}};
+  const Bfloat16 brain[4] = {{0x7f80}, {0xff80}, {0x7fc1}, {0x4780}};
+  Matrix<float> s(1, 4), t(1, 4);
+  score<Float16>(x, {half, 1, 4, 4}, s.view(), context(1));
+  score<Bfloat16>(x, {brain, 1, 4, 4}, t.view(), context(1));
+  CHECK(std::isinf(s(0, 0)) && s(0, 1) < 0 && std::isinf(s(0, 1)) && std::isnan(s(0, 2)) && s(0, 3) == 65504,
+        "float16");
+  CHECK(std::isinf(t(0, 0)) && t(0, 1) < 0 && std::isinf(t(0, 1)) && std::isnan(t(0, 2)) && t(0, 3) == 65536,
+        "bfloat16");
+}
+
+void check_broken_sparse() {
+  const std::vector<int64_t> indptr{0, 1, 2}, beyond{0, 1, 3}, back{0, 2, 1};
+  const std::vector<std::int32_t> right{0, 1}, large{0, 2}, negative{0, -1};
+  const std::vector<float> values{1, 1};
+  const CsrView<float> x{2, 2, indptr.data(), right.data(), nullptr};
+  Matrix<std::int32_t> items(2, 1);
+  Matrix<float> scores(2, 1);
+  for (const auto& [pointers, columns] : {std::pair{&beyond, &right}, std::pair{&back, &right},
+                                          std::pair{&indptr, &large}, std::pair{&indptr, &negative}}) {
+    bool refused = false;
+    try {
+      recommend<float>(x, CsrView<float>{2, 2, pointers->data(), columns->data(), values.data()}, 2, {}, items.view(),
+                       scores.view(), context(2));
+    } catch (const std::invalid_argument&) {
+      refused = true;
+    }
+    CHECK(refused, "a sparse W that points outside");
   }
 }
 
@@ -128,9 +218,15 @@ int main() {
     check<float>(9, 1, 2, valued);
     check<double>(33, 257, 7, valued);
     check<double>(0, 5, 2, valued);
+    for (const int64_t users : {2, 300}) {
+      check_half<fastlae::Float16>(users, 170, valued);
+      check_half<fastlae::Bfloat16>(users, 170, valued);
+    }
   }
   check_quadratic<float>(20, 50);
   check_quadratic<double>(1, 1);
+  check_special();
+  check_broken_sparse();
   check_metrics();
   return report("recommend");
 }

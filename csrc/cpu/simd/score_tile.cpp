@@ -1,5 +1,12 @@
 #include "score_tile.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include <cstddef>
+#include <cstring>
+
 #include "isa.hpp"
 
 namespace fastlae::simd {
@@ -9,14 +16,15 @@ namespace {
 #include "for_each_isa.inl"
 }  // namespace
 
-template <>
-ScoreTile<float> score_tile<float>() {
-  return FASTLAE_PICK(score_tile<float>);
-}
-
-template <>
-ScoreTile<double> score_tile<double>() {
-  return FASTLAE_PICK(score_tile<double>);
-}
+#define FASTLAE_INSTANTIATE(STORED)                                               \
+  template <>                                                                     \
+  ScoreSums<STORED> score_sums<STORED>() {                                        \
+    return {FASTLAE_PICK(score_tile<STORED>), FASTLAE_PICK(score_panel<STORED>)}; \
+  }
+FASTLAE_INSTANTIATE(float)
+FASTLAE_INSTANTIATE(double)
+FASTLAE_INSTANTIATE(Float16)
+FASTLAE_INSTANTIATE(Bfloat16)
+#undef FASTLAE_INSTANTIATE
 
 }  // namespace fastlae::simd

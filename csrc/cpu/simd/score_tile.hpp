@@ -1,20 +1,28 @@
-// One row of scores over a tile of columns.
+// Scores of one sparse row over some columns of W: the sum of scaled rows of W.
 #pragma once
 
 #include <cstdint>
 
+#include "fastlae/half.hpp"
+
 namespace fastlae::simd {
 
 constexpr std::int64_t kScoreTile = 128;  // columns of a tile: 8 vectors of float32 in AVX-512
+constexpr std::int64_t kScorePanel = 32;  // columns of a packed panel: 20,000 rows of float32 take 2.5 MB
 
-/// out[j] = sum_e values[e] * w[indices[e] * stride + j] for j in [0, width); null values are ones. The sum of a
-/// column is the same whether it falls into a vector or the tail only up to rounding, so callers cut columns into
-/// tiles at multiples of kScoreTile.
-template <class T>
-using ScoreTile = void (*)(std::int64_t count, const std::int32_t* indices, const T* values, const T* w,
-                           std::int64_t stride, std::int64_t width, T* out);
+/// out[j] = sum_e values[e] * w[indices[e] * stride + j]; null values are ones. A column's sum is made in the order of
+/// the entries, with the same instructions in both functions: it does not depend on which of them is taken.
+template <class Stored>
+struct ScoreSums {
+  using T = Accumulator<Stored>;
+  /// kScoreTile columns of rows that lie apart: the next rows are fetched ahead.
+  void (*tile)(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w, std::int64_t stride,
+               T* out);
+  /// kScorePanel columns of rows that lie one after the other (stride kScorePanel).
+  void (*panel)(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w, T* out);
+};
 
-template <class T>
-ScoreTile<T> score_tile();
+template <class Stored>
+ScoreSums<Stored> score_sums();
 
 }  // namespace fastlae::simd

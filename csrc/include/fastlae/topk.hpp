@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "fastlae/context.hpp"
+#include "fastlae/half.hpp"
 #include "fastlae/views.hpp"
 
 namespace fastlae {
@@ -26,18 +27,22 @@ void topk(MatrixView<const T> s,  // (rows, n)
           const Context& context);
 
 /// topk(X W) without ever holding X W. A row of X with no entries gets no items.
-template <class T>
-void recommend(const CsrView<T>& x,    // (users, m)
-               MatrixView<const T> w,  // (m, n)
+/// W is stored as float, double, Float16 or Bfloat16; x and sums are in its accumulator.
+template <class Stored>
+void recommend(const CsrView<Accumulator<Stored>>& x,  // (users, m)
+               MatrixView<const Stored> w,             // (m, n)
                const Hidden& hidden,
                MatrixView<std::int32_t> items,  // (users, k) out
                MatrixView<float> scores,        // (users, k) out
                const Context& context);
 
-/// The same for sparse W, by rows (input items).
+/// The same for sparse W, by rows (input items). The structure of W is checked here, row by row as rows are read, so
+/// that a few users do not pay for all of W; std::invalid_argument if it points outside. Order within a row does not
+/// matter, and duplicates are summed.
 template <class T>
-void recommend(const CsrView<T>& x,  // (users, m)
-               const CsrView<T>& w,  // (m, n)
+void recommend(const CsrView<T>& x,   // (users, m)
+               const CsrView<T>& w,   // (m, n)
+               std::int64_t entries,  // that w.indices and w.values have
                const Hidden& hidden,
                MatrixView<std::int32_t> items,  // (users, k) out
                MatrixView<float> scores,        // (users, k) out

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
+from .._dense import stored_weights
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 
 
-def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threads: int = 0) -> NDArray[Any]:
+def score(X: Any, W: Any, *, out: NDArray[Any] | None = None, num_threads: int = 0) -> NDArray[Any]:
     """Scores S = X W of every target item, for every row of X.
 
     Parameters
@@ -21,16 +22,17 @@ def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threa
     X : sparse matrix, (users, m)
         Interactions.
     W : ndarray, (m, n)
-        float32 or float64, rows contiguous.
+        float32, float64, float16 or bfloat16 (an array of ``ml_dtypes.bfloat16`` or a torch tensor on the CPU), rows
+        contiguous.
     out : ndarray, (users, n), optional
-        Of the dtype of `W`; written instead of a new array.
+        Of the dtype of the result; written instead of a new array.
     num_threads : int
         0 means all that the process may use. The result is the same, bit for bit, for any number.
 
     Returns
     -------
     ndarray, (users, n)
-        Of the dtype of `W`.
+        float64 if `W` is, else float32.
 
     Notes
     -----
@@ -43,18 +45,16 @@ def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threa
     array([[1., 0., 1.]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
-    if not isinstance(W, np.ndarray) or W.ndim != 2 or W.dtype not in (np.float32, np.float64):
-        raise TypeError("W: expected a two-dimensional NumPy array of float32 or float64")
-    csr = as_csr(X, dtype=W.dtype, cols=W.shape[0])
+    weights, dtype = stored_weights(W)
+    csr = as_csr(X, dtype=dtype, cols=weights.shape[0])
     if out is None:
-        shape = (csr.shape[0], W.shape[1])
-        _memory.require(
-            shape[0] * shape[1] * W.itemsize, f"scores of shape {shape}", "Score fewer users at a time, or recommend()."
-        )
-        out = np.empty(shape, W.dtype)
-    elif not isinstance(out, np.ndarray) or out.dtype != W.dtype or np.may_share_memory(out, W):
-        raise ValueError(f"out: expected a NumPy array of {W.dtype}, apart from W")
-    core_for(W, out).score(*csr[:3], W, out, threads)
+        shape = (csr.shape[0], weights.shape[1])
+        needed, instead = shape[0] * shape[1] * dtype.itemsize, "Score fewer users at a time, or recommend()."
+        _memory.require(needed, f"scores of shape {shape}", instead)
+        out = np.empty(shape, dtype)
+    elif not isinstance(out, np.ndarray) or out.dtype != dtype or np.may_share_memory(out, weights):
+        raise ValueError(f"out: expected a NumPy array of {dtype}, apart from W")
+    core_for(weights, out).score(*csr[:3], weights, out, threads)
     return out
 
 

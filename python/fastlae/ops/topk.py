@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from .. import _memory
 from .._backend import core_for
-from .._sparse import Csr, as_csr, is_sparse
+from .._dense import stored_weights
+from .._sparse import Csr, as_csr, check_structure, is_sparse
 from .._threads import resolve_threads
 from .weights import check_numbers
 
@@ -98,7 +99,10 @@ def recommend(
     X : sparse matrix, (users, m)
         Interactions of the users to recommend to. A user without any gets no items.
     W : ndarray or sparse matrix, (m, n)
-        Weights, float32 or float64; W[i, j] carries input item i to target item j.
+        Weights; W[i, j] carries input item i to target item j. Dense: float32, float64, float16 or bfloat16 (an
+        array of ``ml_dtypes.bfloat16`` or a torch tensor on the CPU), rows contiguous; half precision is summed in
+        float32. Sparse: float32 or float64; of a CSR matrix only the rows that X needs are read, other formats are
+        converted by every call.
     k : int
         At least 1. Slots that nothing fills hold item -1 and score -inf.
     exclude_seen : bool
@@ -128,11 +132,13 @@ def recommend(
     (array([[ 1,  2, -1]], dtype=int32), array([[ 1. ,  0.5, -inf]], dtype=float32))
     """
     threads = resolve_threads(num_threads)
-    if not is_sparse(W) and not isinstance(W, np.ndarray):
-        raise TypeError(f"W: expected a NumPy array or a scipy sparse matrix, got {type(W).__name__}")
-    if W.ndim != 2 or W.dtype not in (np.float32, np.float64):
+    if not is_sparse(W):
+        W, dtype = stored_weights(W)
+    elif W.ndim == 2 and W.dtype in (np.float32, np.float64):
+        dtype = W.dtype
+    else:
         raise TypeError(f"W: expected a matrix of float32 or float64, got {W.dtype} with {W.ndim} dimension(s)")
-    csr = as_csr(X, dtype=W.dtype, cols=W.shape[0])
+    csr = as_csr(X, dtype=dtype, cols=W.shape[0])
     n = W.shape[1]
     if exclude_seen and W.shape[0] != n:
         raise ValueError(f"exclude_seen: needs as many input as target items, got W of shape {W.shape}")
@@ -144,12 +150,22 @@ def recommend_checked(X: Csr, W: Any, k: int, seen: Any, columns: Any, num_threa
     """`recommend` after its checks; `seen` and `columns` as `hidden_items` gives them."""
     items, best = allocate(X.shape[0], k)
     if is_sparse(W):
-        weights = as_csr(W, "W")
-        triple = (weights.indptr, weights.indices, weights.dense_values(W.dtype))
+        triple = _sparse_weights(W)
         core_for(best).recommend_sparse(*X[:3], triple, W.shape[1], seen, columns, items, best, num_threads)
     else:
         core_for(W).recommend(*X[:3], W, seen, columns, items, best, num_threads)
     return items, best
+
+
+def _sparse_weights(W: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+    """The three arrays of W by rows. The kernel checks the rows that it reads: all of W would cost more than a call."""
+    if W.format != "csr" or W.indices.dtype != np.int32:
+        check_structure(W, "W")
+        W = W.tocsr()
+    indptr, n = W.indptr.astype(np.int64, copy=False), W.shape[1]
+    if len(indptr) != W.shape[0] + 1 or not 0 <= indptr[-1] <= min(len(W.indices), len(W.data)) or n >= 2**31:
+        raise ValueError(f"W: the pointers (indptr) do not fit a matrix of shape {W.shape} with {len(W.data)} values")
+    return indptr, W.indices[: indptr[-1]].astype(np.int32, copy=False), W.data[: indptr[-1]]
 
 
 def hidden_items(
@@ -179,7 +195,8 @@ def hidden_items(
 def allocate(rows: int, k: int) -> Pair:
     """Arrays for the k best of `rows` rows."""
     check_count(k, "k")
-    _memory.require(rows * int(k) * 8, f"{k} items for each of {rows} users", "A smaller k needs less.")
+    if rows * int(k) >= 2**20:  # asking the system takes longer than a user's recommendations
+        _memory.require(rows * int(k) * 8, f"{k} items for each of {rows} users", "A smaller k needs less.")
     return np.empty((rows, int(k)), np.int32), np.empty((rows, int(k)), np.float32)
 
 
