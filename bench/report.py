@@ -133,11 +133,19 @@ def kernels() -> str:
             rows.append([what, f"{f:.0f} GFLOP/s", f"SciPy potrf + potri {s:.0f} GFLOP/s", f"{f / s:.2f}"])
         places.add(where(inv))
     if rec := load("recommend"):
-        for name, label in (("all", "recommend, 20,108 items, k = 100, 4,096 users"), ("one", "recommend, one user")):
-            s = rec["results"][name]["seconds"]
-            unit = (lambda x: f"{x * 1e3:.2f} ms") if name == "one" else (lambda x: f"{x:.2f} s")
-            rows.append([label, unit(s["fastlae"]), f"NumPy/SciPy {unit(s['numpy'])}"])
-            rows[-1].append(f"{s['numpy'] / s['fastlae']:.1f}")
+        r = rec["results"]
+        for kind in ("dense", "sparse"):
+            for form, ours in r[kind]["fastlae"].items():
+                what = f"recommend, {r['items']:,} items, W {kind} ({form})"
+                for peer in ("numpy", "implicit", "irspack", "lenskit"):
+                    if theirs := r[kind].get(peer):
+                        label = "NumPy/SciPy" if peer == "numpy" else peer
+                        mine, other = ours["users_per_s"], theirs["users_per_s"]
+                        rows.append([f"{what}, all", f"{mine:,.0f} users/s", f"{label} {other:,.0f} users/s"])
+                        rows[-1].append(f"{mine / other:.1f}")
+                        mine, other = ours["one_ms"], theirs["one_ms"]
+                        rows.append([f"{what}, one user", f"{mine:.2f} ms", f"{label} {other:.2f} ms"])
+                        rows[-1].append(f"{other / mine:.1f}")
         places.add(where(rec))
     if not rows:
         return ""
