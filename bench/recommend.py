@@ -20,7 +20,7 @@ import scipy.sparse as sp
 
 import fastlae
 
-from .harness import alternate, peak_gb, save
+from .harness import alternate, save
 from .recommend_peers import weights
 
 PACKAGES = ("implicit", "irspack", "lenskit")
@@ -72,7 +72,7 @@ def one_user(single: Any, call: Any) -> float:
 
 def package(name: str, kind: str, folder: str) -> dict[str, Any] | None:
     """A peer's figures from its own process."""
-    python = os.environ.get("FASTLAE_PEERS", sys.executable)
+    python = sys.executable if name == "fastlae" else os.environ.get("FASTLAE_PEERS", sys.executable)
     script = str(Path(__file__).with_name("recommend_peers.py"))
     done = subprocess.run([python, script, name, kind, str(K), folder], capture_output=True, text=True)
     if "RESULT " not in done.stdout:
@@ -102,7 +102,8 @@ def measure(kind: str, X: Any, single: Any, folder: str) -> dict[str, Any]:
             row = result["numpy"] if name == "numpy" else result["fastlae"][name]
             row[f"seconds_k{k}"] = float(np.median(seconds))
             row["users_per_s" if k == K else f"users_per_s_k{k}"] = X.shape[0] / float(np.median(seconds))
-    result["peak_gb"] = peak_gb()
+    own = package("fastlae", kind, folder)
+    result["peak_gb"] = own and own["peak_gb"]
     peers = {"numpy": result["numpy"]}
     del forms
     for name in PACKAGES:
