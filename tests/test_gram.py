@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 
 import fastlae
+from fastlae import _core
+from fastlae._sparse import as_csr
 from fastlae.ops import gram
 
 FORMATS = ["csr", "csc", "coo", "lil", "dok", "bsr", "dia"]
@@ -69,7 +71,8 @@ def test_values_and_weights(dtype):
         assert G.dtype == dtype
         expected = oracle(X, None if weights is None else np.asarray(weights, np.float64))
         bound = oracle(abs(X), w if weights is not None else None) + 1e-300
-        assert (abs(G - expected) / bound).max() < 2 * np.finfo(dtype).eps
+        # One rounding of the result; in float64 also those of products and sums.
+        assert (abs(G - expected) / bound).max() < 6 * np.finfo(dtype).eps
         np.testing.assert_array_equal(G, G.T)
 
 
@@ -157,6 +160,64 @@ def test_out_is_written_and_returned():
     np.testing.assert_array_equal(wide[:, 3 : 3 + n], oracle(X))
     assert (wide[:, :3] == -1).all()
     assert (wide[:, 3 + n :] == -1).all()
+
+
+def unpacked(packed, n, tile):
+    """The lower triangle from its tile rows, each of which ends with its diagonal tile."""
+    G, at = np.full((n, n), np.nan), 0
+    for begin in range(0, n, tile):
+        rows, width = min(tile, n - begin), min(n, begin + tile)
+        G[begin : begin + rows, :width] = packed[at : at + rows * width].reshape(rows, width)
+        at += rows * width
+    assert at == len(packed)
+    return G
+
+
+def packed_size(n, tile):
+    return sum(min(tile, n - i) * min(n, i + tile) for i in range(0, n, tile))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("tile", [1, 7, 16, 45, 100])
+@pytest.mark.parametrize("binary", [False, True])
+def test_packed_form_of_the_binding(dtype, tile, binary):
+    X, n = as_csr(interactions(), dtype=dtype), 45
+    if binary:
+        X = X._replace(values=None)
+    out = np.full(packed_size(n, min(tile, n)), np.nan, dtype)
+    _core.gram(X.indptr, X.indices, X.values, None, out, 2, tile, n)
+    expected = oracle(X.scipy())
+    lower = np.arange(n)[:, None] // tile >= np.arange(n) // tile
+    np.testing.assert_array_equal(unpacked(out, n, tile), np.where(lower, expected, np.nan))
+
+
+def test_packed_form_is_checked():
+    X, n = as_csr(interactions()), 45
+    full, packed = np.empty((n, n), np.float32), np.empty(packed_size(n, 16), np.float32)
+
+    def call(out, tile, items):
+        _core.gram(X.indptr, X.indices, X.values, None, out, 1, tile, items)
+
+    for out, tile, items, message in (
+        (full, 16, n, "out: one dimension"),
+        (packed, None, n, "tile: needed"),
+        (packed, 16, None, "items: needed"),
+        (packed, 0, n, "tile: expected at least 1"),
+        (packed[1:], 16, n, "out: expected"),
+        (packed, 17, n, "out: expected"),
+        (packed, 16, n - 1, "out: expected"),
+        (packed, 16, -1, "items: expected"),
+    ):
+        with pytest.raises(ValueError, match=f"^{message}"):
+            call(out, tile, items)
+
+
+@pytest.mark.parametrize("users, items", [(300, 700), (700, 300), (40, 1500)])
+def test_many_dense_items(users, items):
+    X = sp.random(users, items, 0.3, "csr", np.float32, rng=np.random.default_rng(3))
+    X.data[:] = 1
+    np.testing.assert_array_equal(gram(X), oracle(X))
+    np.testing.assert_array_equal(gram(sp.csr_matrix(np.ones((users, items)))), np.full((items, items), users))
 
 
 @pytest.mark.parametrize("make", [lambda n: np.empty((n, n + 1)), lambda n: np.empty((n + 1, n + 1)),

@@ -8,7 +8,14 @@ Array = NDArray[Any]
 
 def isa() -> str: ...
 def gram(
-    indptr: Array, indices: Array, values: Array | None, weights: Array | None, out: Array, num_threads: int
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    weights: Array | None,
+    out: Array,
+    num_threads: int,
+    tile: int | None = None,
+    items: int | None = None,
 ) -> None: ...
 def spd_inverse(a: Array, n: int, tile: int, num_threads: int) -> None: ...
 def inverse_tile(n: int) -> int: ...

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace fastlae::simd {
 
@@ -29,6 +30,12 @@ FASTLAE_VECTOR(float, 64)
 FASTLAE_VECTOR(double, 16)
 FASTLAE_VECTOR(double, 32)
 FASTLAE_VECTOR(double, 64)
+FASTLAE_VECTOR(std::uint32_t, 16)
+FASTLAE_VECTOR(std::uint32_t, 32)
+FASTLAE_VECTOR(std::uint32_t, 64)
+FASTLAE_VECTOR(std::uint64_t, 16)
+FASTLAE_VECTOR(std::uint64_t, 32)
+FASTLAE_VECTOR(std::uint64_t, 64)
 #undef FASTLAE_VECTOR
 
 }  // namespace fastlae::simd
@@ -36,10 +43,10 @@ FASTLAE_VECTOR(double, 64)
 #define FASTLAE_INLINE inline __attribute__((always_inline))
 
 #if defined(__x86_64__)
-#define FASTLAE_PICK(function)                                                      \
-  (::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx512 ? avx512::function \
-   : ::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx2 ? avx2::function   \
-                                                                 : baseline::function)
+#define FASTLAE_PICK(...)                                                              \
+  (::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx512 ? avx512::__VA_ARGS__ \
+   : ::fastlae::simd::active_isa() == ::fastlae::simd::Isa::avx2 ? avx2::__VA_ARGS__   \
+                                                                 : baseline::__VA_ARGS__)
 #else
-#define FASTLAE_PICK(function) baseline::function
+#define FASTLAE_PICK(...) baseline::__VA_ARGS__
 #endif

@@ -1,0 +1,96 @@
+// Bodies of gram_rows.hpp.
+
+using Word = Vector<std::uint64_t>;
+using Count = Vector<std::uint32_t>;
+
+constexpr int kParts = static_cast<int>(64 / kBytes);  // vectors of a line
+constexpr int kPlanes = 8;                             // binary digits of a count
+constexpr int kGroup = 16;                             // users of one carry-save tree
+constexpr std::int64_t kChunk = 240;                   // users whose count fits into kPlanes digits
+
+/// Full adder, bit by bit: low + a + b = 2 high + low.
+FASTLAE_INLINE void add(Word& high, Word& low, Word a, Word b) {
+  const Word u = low ^ a;
+  high = (low & a) | (u & b);
+  low = u ^ b;
+}
+
+/// Adds one bit of each of 16 users to counts whose binary digits lie in `digits`: a tree of full adders, some five
+/// operations a user for all the items of a vector.
+FASTLAE_INLINE void add_group(const char* const* at, std::int64_t offset, Word* digits) {
+  Word c0 = digits[0], c1 = digits[1], c2 = digits[2], c3 = digits[3];
+  Word two0, two1, four0, four1, eight0, eight1, carry;
+  const auto bits = [&](int user) { return *reinterpret_cast<const Word*>(at[user] + offset); };
+  add(two0, c0, bits(0), bits(1));
+  add(two1, c0, bits(2), bits(3));
+  add(four0, c1, two0, two1);
+  add(two0, c0, bits(4), bits(5));
+  add(two1, c0, bits(6), bits(7));
+  add(four1, c1, two0, two1);
+  add(eight0, c2, four0, four1);
+  add(two0, c0, bits(8), bits(9));
+  add(two1, c0, bits(10), bits(11));
+  add(four0, c1, two0, two1);
+  add(two0, c0, bits(12), bits(13));
+  add(two1, c0, bits(14), bits(15));
+  add(four1, c1, two0, two1);
+  add(eight1, c2, four0, four1);
+  add(carry, c3, eight0, eight1);
+  digits[0] = c0, digits[1] = c1, digits[2] = c2, digits[3] = c3;
+  for (int k = 4; k < kPlanes; ++k) {
+    const Word old = digits[k];
+    digits[k] = old ^ carry;
+    carry = old & carry;
+  }
+}
+
+/// sums += the counts in `digits`, of which the first `planes` may be other than zero.
+FASTLAE_INLINE void flush(const Word* digits, int planes, std::uint32_t* sums) {
+  constexpr int width = lanes<std::uint32_t>, of_word = 32 / width;
+  Count bit{};
+  for (int i = 0; i < width; ++i) bit[i] = std::uint32_t{1} << i;
+  for (int g = 0; g < static_cast<int>(kBytes) * 8 / width; ++g) {
+    Count& sum = *reinterpret_cast<Count*>(sums + g * width);
+    Count total = sum;
+    for (int k = 0; k < planes; ++k) {
+      std::uint32_t word;
+      std::memcpy(&word, reinterpret_cast<const char*>(digits + k) + g / of_word * 4, 4);
+      const Count here = Count{} + (word >> (g % of_word * width));
+      total += reinterpret_cast<Count>((here & bit) != 0) & (Count{} + (std::uint32_t{1} << k));
+    }
+    sum = total;
+  }
+}
+
+inline void count_bits(const std::uint64_t* bits, std::int64_t stride, std::int64_t lines, const std::int32_t* users,
+                       std::int64_t count, std::uint32_t* sums) {
+  const auto row = [&](std::int64_t i) { return reinterpret_cast<const char*>(bits + users[i] * stride); };
+  for (std::int64_t begin = 0; begin < count; begin += kChunk) {
+    const std::int64_t end = std::min(count, begin + kChunk);
+    Word digits[kMaxLines][kParts][kPlanes] = {};
+    for (std::int64_t i = begin; i < end; i += kGroup) {
+      const char* at[kGroup];
+      for (int q = 0; q < kGroup; ++q) {
+        at[q] = i + q < end ? row(i + q) : reinterpret_cast<const char*>(kNobody);
+        if (i + q < end)  // rows lie anywhere
+          for (std::int64_t l = 0; l < lines; ++l) __builtin_prefetch(row(i + q + kUsersAhead) + 64 * l);
+      }
+      for (std::int64_t l = 0; l < lines; ++l)
+        for (int part = 0; part < kParts; ++part)
+          add_group(at, 64 * l + part * static_cast<std::int64_t>(kBytes), digits[l][part]);
+    }
+    int planes = 1;
+    while ((std::int64_t{1} << planes) <= end - begin) ++planes;
+    for (std::int64_t l = 0; l < lines; ++l)
+      for (int part = 0; part < kParts; ++part)
+        flush(digits[l][part], planes, sums + l * kLineItems + part * static_cast<std::int64_t>(kBytes) * 8);
+  }
+}
+
+template <class T, class Sum>
+void move_row(Sum* __restrict sums, std::int64_t count, T* __restrict out) {
+  for (std::int64_t j = 0; j < count; ++j) {
+    out[j] = static_cast<T>(sums[j]);
+    sums[j] = 0;
+  }
+}
