@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <new>
 #include <thread>
 #include <vector>
 
+#include "large_buffer.hpp"
 #include "parallel.hpp"
 #include "simd/gemm.hpp"
 
@@ -90,21 +90,6 @@ void mirror(MatrixView<T> from, MatrixView<T> to, bool diagonal) {
           to(c, r) = from(r, c);
 }
 
-/// Memory aligned to cache lines.
-template <class T>
-class Buffer {
- public:
-  explicit Buffer(int64_t size)
-      : data_(static_cast<T*>(::operator new(sizeof(T) * static_cast<std::size_t>(size), std::align_val_t(64)))) {}
-  ~Buffer() { ::operator delete(data_, std::align_val_t(64)); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  T* get() const { return data_; }
-
- private:
-  T* data_;
-};
-
 /// The whole inversion as one sweep over tile rows k (L L^T = A, M = L^-1, C = M^T M = A^-1). Step k makes row k of M
 /// and column k of L, the panel P, and then adds one product to every other tile:
 ///
@@ -127,9 +112,9 @@ class Sweep {
         context_(context),
         kernel_(simd::gemm_kernel<T>()),
         count_(a.tiles()),
-        packed_a_(2 * count_ * panel(kernel_.a_lines)),
-        packed_b_(2 * count_ * panel(kernel_.b_lines)),
-        inverses_(3 * a.tile * a.tile),
+        packed_a_(static_cast<std::size_t>(2 * count_ * panel(kernel_.a_lines))),
+        packed_b_(static_cast<std::size_t>(2 * count_ * panel(kernel_.b_lines))),
+        inverses_(static_cast<std::size_t>(3 * a.tile * a.tile)),
         applied_(static_cast<std::size_t>(count_ * count_)),
         packed_(static_cast<std::size_t>(count_)),
         uses_(static_cast<std::size_t>(count_)) {
@@ -141,12 +126,12 @@ class Sweep {
     Team team(context_, static_cast<int>(std::min<int64_t>(context_.num_threads, total)));
     std::atomic<int64_t> next{0};
     team.run([&](int thread) {
-      Buffer<T> scratch(a_.tile * a_.tile);
+      LargeBuffer<T> scratch(static_cast<std::size_t>(a_.tile * a_.tile));
       while (!team.stopped()) {
         const int64_t t = next.fetch_add(1, std::memory_order_relaxed);
         if (t >= total) return;
         const Task& task = tasks_[static_cast<std::size_t>(t)];
-        const bool finished = task.j < 0 ? make_panel(task.step, task.i, scratch.get(), team)
+        const bool finished = task.j < 0 ? make_panel(task.step, task.i, scratch.data(), team)
                                          : add_product(task.step, task.i, task.j, team);
         if (!finished) return;
         team.poll(thread, static_cast<double>(t) / static_cast<double>(total));
@@ -164,13 +149,13 @@ class Sweep {
   static int64_t padded(int64_t count, int lines) { return (count + lines - 1) / lines * lines; }
   int64_t panel(int lines) const { return padded(a_.tile, lines) * a_.tile; }
   T* packed_a(int64_t step, int64_t i) const {
-    return packed_a_.get() + (step % 2 * count_ + i) * panel(kernel_.a_lines);
+    return packed_a_.data() + (step % 2 * count_ + i) * panel(kernel_.a_lines);
   }
   T* packed_b(int64_t step, int64_t i) const {
-    return packed_b_.get() + (step % 2 * count_ + i) * panel(kernel_.b_lines);
+    return packed_b_.data() + (step % 2 * count_ + i) * panel(kernel_.b_lines);
   }
   MatrixView<T> inverse(int64_t step) const {
-    return {inverses_.get() + step % 3 * a_.tile * a_.tile, a_.size(step), a_.size(step), a_.tile};
+    return {inverses_.data() + step % 3 * a_.tile * a_.tile, a_.size(step), a_.size(step), a_.tile};
   }
   std::atomic<int>& applied(int64_t i, int64_t j) { return applied_[static_cast<std::size_t>(i * count_ + j)]; }
 
@@ -301,8 +286,8 @@ class Sweep {
   const Context& context_;
   const simd::GemmKernel<T>& kernel_;
   int64_t count_;
-  Buffer<T> packed_a_, packed_b_;  // panels of this step and the next, [step % 2][tile]
-  Buffer<T> inverses_;             // M_kk of three steps
+  LargeBuffer<T> packed_a_, packed_b_;  // panels of this step and the next, [step % 2][tile]
+  LargeBuffer<T> inverses_;             // M_kk of three steps
   std::vector<Task> tasks_;
   std::vector<std::atomic<int>> applied_;   // steps that a tile has had
   std::vector<std::atomic<int>> packed_;    // steps whose panel has this part

@@ -98,11 +98,9 @@ def gram(
     elif out.shape != (items, items):
         raise ValueError(f"out: expected shape ({items}, {items}), got {out.shape}")
     if isinstance(out, PackedSymmetric):
-        full = np.empty((items, items), result)
-        core_for(full).gram(csr.indptr, csr.indices, csr.values, weights, full, threads)
-        out.values[:] = PackedSymmetric.from_dense(full, out.tile).values
+        core_for(out.values).gram(*csr[:3], weights, out.values, threads, out.tile, items)
         return out
-    core_for(out).gram(csr.indptr, csr.indices, csr.values, weights, out, threads)
+    core_for(out).gram(*csr[:3], weights, out, threads)
     return out
 
 
