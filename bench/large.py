@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,13 +69,18 @@ def first_steps(order: str, storage: str, seconds: str) -> dict[str, Any]:
     start = time.perf_counter()
     G, _ = _matrix(n, storage)
     made = time.perf_counter()
-    threading.Timer(float(seconds), signal.raise_signal, (signal.SIGINT,)).start()
-    try:
-        invert_in_place(G, fastlae._threads.resolve_threads(0))
-        raise AssertionError("it was over before it was stopped")
-    except KeyboardInterrupt:
-        pass
+    _interrupted(float(seconds), lambda: invert_in_place(G, fastlae._threads.resolve_threads(0)))
     return {"n": n, "storage": storage, "gram_seconds": round(made - start, 1), "stopped_after": float(seconds)}
+
+
+def _interrupted(seconds: float, call: Callable[[], Any]) -> None:
+    """Call, and press Ctrl-C after so many seconds."""
+    threading.Timer(seconds, signal.raise_signal, (signal.SIGINT,)).start()
+    try:
+        call()
+    except KeyboardInterrupt:
+        return
+    raise AssertionError("it was over before it was stopped")
 
 
 def amazon(storage: str) -> dict[str, Any]:
@@ -96,12 +102,20 @@ def amazon(storage: str) -> dict[str, Any]:
     }
 
 
+def amazon_start(storage: str, seconds: str) -> dict[str, Any]:
+    """The beginning of that fit, for its memory."""
+    model = fastlae.EDLAE(l2=60, dropout=0.8, form="users", storage=storage)
+    X = _interactions()
+    _interrupted(float(seconds), lambda: model.fit(X))
+    return {**AMAZON, "form": "users", "storage": storage, "stopped_after": float(seconds)}
+
+
 CASES: dict[str, tuple[str, ...]] = {
     "inverse_40981": ("inverse", "40981", "full"),
     "inverse_40981_packed": ("inverse", "40981", "packed"),
     "memory_91599_packed": ("first_steps", "91599", "packed", "60"),
     "amazon_packed": ("amazon", "packed"),
-    "amazon_full": ("amazon", "full"),
+    "memory_amazon_full": ("amazon_start", "full", "90"),
 }
 
 
