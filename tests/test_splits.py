@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastlae import _core
 from fastlae.data import make_interactions, split_strong, split_weak
 
 
@@ -65,6 +66,69 @@ def test_seeds():
     np.testing.assert_array_equal(a.test_users, b.test_users)
     assert (a.test_targets != b.test_targets).nnz == 0
     assert set(a.test_users) != set(c.test_users)
+
+
+def test_the_smallest_keys_of_a_row_are_the_test_part():
+    X = make_interactions(150, 60, 3000).multiply(2.5).tocsr()
+    _, test = split_weak(X, 0.3, seed=4)
+    keys = np.random.default_rng(4).random(X.nnz)
+    for u in range(150):
+        row = slice(X.indptr[u], X.indptr[u + 1])
+        smallest = np.argsort(keys[row])[: math.floor(0.3 * (X.indptr[u + 1] - X.indptr[u]) + 1e-9)]
+        assert test[u].indices.tolist() == sorted(X.indices[row][smallest])
+    assert set(test.data) == {2.5}
+
+
+def test_a_seed_means_the_same_split_everywhere():
+    _, test = split_weak(sp.csr_matrix(np.ones((3, 8))), 0.5, seed=7)
+    assert test.indices.reshape(3, 4).tolist() == [[0, 3, 4, 6], [2, 3, 4, 5], [4, 5, 6, 7]]
+
+
+def test_threads_do_not_change_a_split():
+    X = make_interactions(3000, 200, 60_000)
+    X.data[::2] = 3.5
+    one, strong = split_weak(X, num_threads=1), split_strong(X, num_threads=1)
+    for threads in (2, 3, 8):
+        for got, want in zip(split_weak(X, num_threads=threads), one, strict=True):
+            np.testing.assert_array_equal(got.indptr, want.indptr)
+            np.testing.assert_array_equal(got.indices, want.indices)
+            np.testing.assert_array_equal(got.data, want.data)
+        assert (split_strong(X, num_threads=threads).test_targets != strong.test_targets).nnz == 0
+
+
+def test_binding_refuses_what_would_be_written_out_of_bounds():
+    X = sp.csr_matrix(np.ones((2, 3), np.float32))
+
+    def call(taken=(0, 1, 3), keys=6, kept=3, values=X.data, kept_values=3, dtype=np.float32):
+        _core.split_rows(
+            X.indptr.astype(np.int64),
+            X.indices,
+            values,
+            3,
+            np.zeros(keys, np.uint64),
+            np.array(taken),
+            np.empty(kept, np.int32),
+            np.empty(kept_values, dtype),
+            np.empty(taken[-1], np.int32),
+            np.empty(taken[-1], dtype),
+            1,
+        )
+
+    call()
+    call(values=None)
+    for change in (
+        dict(taken=(0, 4, 5), kept=1, kept_values=1),
+        dict(taken=(0, 2, 1), kept=5, kept_values=5),
+        dict(taken=(1, 2, 3)),
+        dict(taken=(0, 3)),
+        dict(keys=5),
+        dict(kept=4),
+        dict(kept_values=4),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            call(**change)
+    with pytest.raises(TypeError, match="kept: expected a vector of float32"):
+        call(dtype=np.float64)
 
 
 def test_input_is_not_changed_and_float64_is_kept():
@@ -143,6 +207,8 @@ def test_fractions_outside_0_to_1(fraction):
         (lambda: split_weak(X, True), TypeError, "test_fraction: expected a number"),
         (lambda: split_weak(X, 0.1), ValueError, "X: expected a user with at least 10 items"),
         (lambda: split_weak(sp.csr_matrix((3, 4))), ValueError, "X: expected a user"),
+        (lambda: split_weak(X, num_threads=-1), ValueError, "num_threads: expected 0"),
+        (lambda: split_strong(X, num_threads=1.0), TypeError, "num_threads: expected an integer"),
         (lambda: split_weak([1, 2, 3]), TypeError, "X: expected a users x items matrix"),
         (lambda: split_weak(sp.csr_matrix([[np.nan, 1]])), ValueError, "X: expected finite"),
         (lambda: split_strong(X[:3]), ValueError, "X: too few users: 3 would be cut into 3 to train, 0 to validate"),

@@ -39,5 +39,6 @@ PYBIND11_MODULE(_core, m) {
   register_score(m);
   register_topk(m);
   register_metrics(m);
+  register_split(m);
   register_info(m);
 }

@@ -67,3 +67,16 @@ def ranking_sums(
     reciprocal_rank: Array,
     num_threads: int,
 ) -> None: ...
+def split_rows(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    cols: int,
+    keys: Array,
+    taken_indptr: Array,
+    kept_indices: Array,
+    kept_values: Array | None,
+    taken_indices: Array,
+    taken_values: Array | None,
+    num_threads: int,
+) -> None: ...

@@ -9,7 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._backend import core_for
 from .._sparse import Csr, as_csr
+from .._threads import resolve_threads
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class StrongSplit:
 
 
 def split_weak(
-    X: Any, test_fraction: float = 0.2, seed: int | np.random.Generator = 0
+    X: Any, test_fraction: float = 0.2, seed: int | np.random.Generator = 0, *, num_threads: int = 0
 ) -> tuple[sp.csr_matrix[Any], sp.csr_matrix[Any]]:
     """Split for weak generalization: the same users, a random part of each user's items to test on.
 
@@ -57,6 +59,8 @@ def split_weak(
         Between 0 and 1, both excluded.
     seed : int or numpy.random.Generator
         The same seed gives the same split.
+    num_threads : int
+        0 means all that the process may use. The split is the same for any number.
 
     Returns
     -------
@@ -81,6 +85,7 @@ def split_weak(
     >>> test.getnnz(axis=1).tolist(), (train + test != X).nnz
     ([2, 0], 0)
     """
+    threads = resolve_threads(num_threads)
     fraction = _fraction(test_fraction, "test_fraction")
     rng = np.random.default_rng(seed)
     csr = as_csr(X)
@@ -90,8 +95,7 @@ def split_weak(
             f"X: expected a user with at least {int(np.ceil(1 / fraction - 1e-9))} items, as test_fraction={fraction} "
             f"needs; the most items of a user are {int(np.diff(csr.indptr).max(initial=0))}"
         )
-    chosen = _choose(csr, n_test, rng)
-    return _select(csr, ~chosen), _select(csr, chosen)
+    return _cut(csr, n_test, rng, _dtype(csr), threads)
 
 
 def split_strong(
@@ -102,6 +106,7 @@ def split_strong(
     fold_in: float = 0.8,
     min_items: int = 5,
     seed: int | np.random.Generator = 0,
+    num_threads: int = 0,
 ) -> StrongSplit:
     """Split for strong generalization: held-out users are not trained on at all (Liang et al. 2018).
 
@@ -124,6 +129,8 @@ def split_strong(
         Items of the catalogue that a held-out user needs to be given targets.
     seed : int or numpy.random.Generator
         The same seed gives the same split.
+    num_threads : int
+        0 means all that the process may use. The split is the same for any number.
 
     Returns
     -------
@@ -149,6 +156,7 @@ def split_strong(
     >>> split.train.shape[0], split.validation_targets.shape[0], split.test_targets.shape[0]
     (70, 10, 20)
     """
+    threads = resolve_threads(num_threads)
     share = 1 - _fraction(fold_in, "fold_in")
     if isinstance(min_items, bool) or not hasattr(min_items, "__index__"):
         raise TypeError(f"min_items: expected an integer, got {min_items!r}")
@@ -177,8 +185,8 @@ def split_strong(
     def held_out(rows: NDArray[np.int64]) -> tuple[sp.csr_matrix[Any], sp.csr_matrix[Any]]:
         part = as_csr(matrix[rows][:, items])
         n_items = np.diff(part.indptr)
-        chosen = _choose(part, np.where(n_items >= min_items, _share(share, n_items), 0), rng)
-        return _select(part, ~chosen, matrix.dtype), _select(part, chosen, matrix.dtype)
+        counts = np.where(n_items >= min_items, _share(share, n_items), 0)
+        return _cut(part, counts, rng, matrix.dtype, threads)
 
     validation_fold_in, validation_targets = held_out(validation_users)
     test_fold_in, test_targets = held_out(test_users)
@@ -222,19 +230,30 @@ def _share(fraction: float, counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return shares
 
 
-def _choose(csr: Csr, counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """`counts[u]` random entries of every row u, as a mask over the stored values."""
-    lengths = np.diff(csr.indptr)
-    rows = np.repeat(np.arange(csr.shape[0], dtype=np.int32), lengths)
-    shuffled = np.lexsort((rng.random(csr.nnz), rows))  # rows stay in order, each shuffled within
-    place = np.arange(csr.nnz) - np.repeat(csr.indptr[:-1], lengths)
-    chosen = np.zeros(csr.nnz, np.bool_)
-    chosen[shuffled] = place < np.repeat(counts, lengths)
-    return chosen
-
-
-def _select(csr: Csr, mask: NDArray[np.bool_], dtype: Any = None) -> sp.csr_matrix[Any]:
-    """The stored values under `mask`, as a matrix of the same shape."""
-    before = np.concatenate([[0], np.cumsum(mask)])
-    values = csr.dense_values(_dtype(csr) if dtype is None else dtype)[mask]
-    return sp.csr_matrix((values, csr.indices[mask], before[csr.indptr]), shape=csr.shape)
+def _cut(
+    csr: Csr, counts: NDArray[np.int64], rng: np.random.Generator, dtype: Any, num_threads: int
+) -> tuple[sp.csr_matrix[Any], sp.csr_matrix[Any]]:
+    """The rest, and `counts[u]` random entries of every row u: those with the smallest of random keys."""
+    keys = rng.random(csr.nnz).view(np.uint64)  # the bits of numbers from 0 on are in the order of the numbers
+    taken_indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    n_taken = int(taken_indptr[-1])
+    indices = [np.empty(n, np.int32) for n in (csr.nnz - n_taken, n_taken)]
+    values: list[Any] = [None if csr.values is None else np.empty(len(part), csr.values.dtype) for part in indices]
+    core_for(csr.indices).split_rows(
+        csr.indptr,
+        csr.indices,
+        csr.values,
+        csr.shape[1],
+        keys,
+        taken_indptr,
+        indices[0],
+        values[0],
+        indices[1],
+        values[1],
+        num_threads,
+    )
+    kept, taken = (
+        Csr(*part, csr.shape).scipy(dtype)
+        for part in zip((csr.indptr - taken_indptr, taken_indptr), indices, values, strict=True)
+    )
+    return kept, taken
