@@ -54,11 +54,15 @@ def settle(
         ratings = one.copy()
         ratings[starts] = summed
         return ~same, ratings
-    group = np.cumsum(~same)
-    order = np.arange(len(same)) if timestamps is None else np.lexsort((np.arange(len(same)), timestamps, group))
-    ends = np.append(starts[1:], len(same)) - 1
-    keep = np.zeros(len(same), np.bool_)
-    keep[order[ends if duplicates == "last" else starts]] = True
+    keep = ~same
+    inside = same.copy()  # entries that are not alone in their group
+    inside[:-1] |= same[1:]
+    places = np.flatnonzero(inside)
+    first = ~same[places]
+    if timestamps is not None:  # else the sort was stable, and groups are in the order of the rows given
+        places = places[np.lexsort((places, timestamps[places], np.cumsum(first)))]
+    keep[places] = False
+    keep[places[first if duplicates == "first" else np.append(first[1:], True)]] = True
     return keep, ratings
 
 
