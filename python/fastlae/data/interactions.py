@@ -474,17 +474,36 @@ class Interactions:
 
         return split(self, protocol, seed=seed, **options)
 
-    def _rows(self, rows: NDArray[np.int64], user_ids: NDArray[Any] | None = None) -> Interactions:
-        """Rows in a new order; -1 is an empty row. Repeated rows need `user_ids`."""
-        sizes = np.where(rows < 0, 0, np.diff(self._csr.indptr)[rows])
+    def _places(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Pointers of rows in a new order (-1 is an empty row), and where their entries are stored."""
+        sizes = np.where(rows < 0, 0, np.diff(self._csr.indptr)[rows]) if self.shape[0] else np.zeros_like(rows)
         indptr = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        places = np.repeat(self._csr.indptr[rows] - indptr[:-1], sizes) + np.arange(indptr[-1])
+        return indptr, np.repeat(self._csr.indptr[rows] - indptr[:-1], sizes) + np.arange(indptr[-1])
+
+    def _csr_at(self, rows: NDArray[np.int64]) -> Csr:
+        """Rows in a new order, which may repeat."""
+        indptr, places = self._places(rows)
         values = None if self._csr.values is None else self._csr.values[places]
-        csr = Csr(indptr, self._csr.indices[places], values, (len(rows), self.shape[1]))
-        times = None if self.timestamps is None else self.timestamps[places]
-        return Interactions._from_parts(
-            csr, times, self.user_ids[rows] if user_ids is None else user_ids, self.item_ids
-        )
+        return Csr(indptr, self._csr.indices[places], values, (len(rows), self.shape[1]))
+
+    def _csr_of(self, user_ids: NDArray[Any]) -> Csr:
+        """The rows of users, empty for those that are not there."""
+        return self._csr_at(self._users.find(user_ids))
+
+    def _rows(self, rows: NDArray[np.int64], user_ids: NDArray[Any] | None = None) -> Interactions:
+        """Rows in a new order; -1 is an empty row."""
+        times = None if self.timestamps is None else self.timestamps[self._places(rows)[1]]
+        names = self.user_ids[rows] if user_ids is None else user_ids
+        return Interactions._from_parts(self._csr_at(rows), times, names, self.item_ids)
+
+    def _without_timestamps(self) -> Interactions:
+        if self.timestamps is None:
+            return self
+        return Interactions._from_parts(self._csr, None, self.user_ids, self.item_ids)
+
+    def _without_users(self) -> Interactions:
+        csr = Csr(np.zeros(1, np.int64), np.empty(0, np.int32), None, (0, self.shape[1]))
+        return Interactions._from_parts(csr, None, self.user_ids[:0], self.item_ids)
 
 
 def _same_ids(a: IdMap, b: IdMap) -> bool:
