@@ -7,7 +7,7 @@ import sys
 
 from .harness import restart_without_handicaps
 
-NAMES = ("gram", "spd_inverse", "recommend", "evaluate", "instructions", "ml1m", "gowalla", "report")
+NAMES = ("data", "gram", "spd_inverse", "recommend", "evaluate", "instructions", "ml1m", "gowalla", "report")
 
 
 def main() -> None:

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from . import data, evaluation, ops
-from .errors import MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
+from .data import Interactions
+from .errors import (
+    DataError,
+    MemoryNeededError,
+    ModelFileError,
+    NotFittedError,
+    NotPositiveDefiniteError,
+    UnknownIdError,
+)
 from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
 from .tune import SweepResult, sweep
 
@@ -17,12 +25,15 @@ __all__ = [
     "LAE",
     "RDLAE",
     "RLAE",
+    "DataError",
+    "Interactions",
     "MemoryNeededError",
     "ModelFileError",
     "NotFittedError",
     "NotPositiveDefiniteError",
     "Popularity",
     "SweepResult",
+    "UnknownIdError",
     "__version__",
     "data",
     "evaluation",

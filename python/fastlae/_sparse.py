@@ -58,11 +58,13 @@ class Csr(NamedTuple):
 def as_csr(X: Any, name: str = "X", *, dtype: Any = None, cols: int | None = None, nonnegative: bool = False) -> Csr:
     """Check `X` and bring it into canonical form; the caller's arrays are never changed.
 
-    `X` is a scipy sparse matrix or array of any format, a dense matrix, or a `Csr`. Duplicate entries are summed, as
-    scipy does, and stored zeros dropped. Values become `dtype` (float64 if the input is, else float32).
+    `X` is a scipy sparse matrix or array of any format, a dense matrix, a `Csr`, or a `fastlae.Interactions`. Duplicate
+    entries are summed, as scipy does, and stored zeros dropped. Values become `dtype` (float64 if the input is, else
+    float32).
     """
-    if isinstance(X, Csr):
-        csr = X
+    inside = X if isinstance(X, Csr) else getattr(X, "_csr", None)
+    if isinstance(inside, Csr):
+        csr = inside
         if dtype is not None and csr.values is not None:
             csr = csr._replace(values=csr.values.astype(dtype, copy=False))
     else:

@@ -31,3 +31,11 @@ class NotFittedError(ValueError, AttributeError):
 
 class ModelFileError(ValueError):
     """A model file is cut short, altered, not a model at all, or written by a newer version."""
+
+
+class DataError(ValueError):
+    """Interactions that cannot be read or make no sense: the message says which file, line, column or id."""
+
+
+class UnknownIdError(DataError):
+    """An id that no user or item has; the message names those that are close to it."""

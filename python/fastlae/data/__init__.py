@@ -1,8 +1,21 @@
-"""Interactions: made up, and cut into parts to train and to test on."""
+"""Interactions: read, made up, and cut into parts to train and to test on."""
 
 from __future__ import annotations
 
+from .interactions import Interactions
+from .protocols import Split, split
+from .public import DATASETS, load_dataset
 from .splits import StrongSplit, split_strong, split_weak
 from .synthetic import make_interactions
 
-__all__ = ["StrongSplit", "make_interactions", "split_strong", "split_weak"]
+__all__ = [
+    "DATASETS",
+    "Interactions",
+    "Split",
+    "StrongSplit",
+    "load_dataset",
+    "make_interactions",
+    "split",
+    "split_strong",
+    "split_weak",
+]

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._sparse import as_csr
+from ..data.interactions import Interactions
+from ..errors import DataError
 from .metrics import DEFINITIONS, Metric, check_count, check_held_out, measure, ranking_sums
 
 METRICS = tuple(name for name in DEFINITIONS if name != "truncated_recall")
@@ -88,12 +90,13 @@ def evaluate(
     ----------
     model : object with ``recommend(X, k=, exclude_seen=)``
         Returns (items, scores), both (users, k); empty slots are item -1. Any fitted model of this package.
-    train : sparse matrix, (users, items)
+    train : sparse matrix, (users, items), or Interactions
         What the model is shown of each user, and does not recommend again. In weak generalization this is the training
         data; in strong generalization the fold-in part of users that were not trained on.
-    test : sparse matrix, (users, items)
-        The targets: every stored value that is not zero. Row u belongs to row u of `train`. Users without any are not
-        recommended to, left out of the means, and counted.
+    test : sparse matrix, (users, items), or Interactions
+        The targets: every stored value that is not zero. Row u belongs to row u of `train`; of two `Interactions`, rows
+        and columns are matched by id, and targets that the model does not know of are left out. Users without any are
+        not recommended to, left out of the means, and counted.
     k : int or several
         Cut-offs. The model is asked once, for the largest.
     metrics : str or several
@@ -147,6 +150,9 @@ def evaluate(
     cutoffs = _check_cutoffs(k)
     if batch_size is not None and check_count(batch_size, "batch_size") < 1:
         raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+    if isinstance(train, Interactions):
+        known = getattr(model, "interactions_", train)
+        test, train = aligned(known.item_ids, test, train, default=train)
     shown = as_csr(train, "train")
     targets = check_held_out(test, "test")
     if shown.shape != targets.shape:
@@ -169,6 +175,21 @@ def evaluate(
             metric = measure("truncated_recall" if name == "recall" and protocol == "strong" else name, s, counted)
             results[metric.name] = metric
     return Evaluation(results, protocol)
+
+
+def aligned(item_ids: Any, targets: Any, fold_in: Any, *, default: Interactions) -> tuple[Any, Any]:
+    """Targets and what is shown with the columns `item_ids` and the rows of what is shown (`default` if None)."""
+    shown = default if fold_in is None else fold_in
+    if not isinstance(shown, Interactions) or not isinstance(targets, Interactions):
+        return targets, fold_in
+    strangers = shown._users.find(targets.user_ids) < 0
+    if strangers.any():
+        raise DataError(
+            f"nothing is known of {int(strangers.sum())} of the {len(strangers)} users with targets, such as "
+            f"{targets.user_ids[np.argmax(strangers)]!s}"
+        )
+    matched = targets.align(item_ids, shown.user_ids)
+    return matched, None if fold_in is None else fold_in.align(item_ids)
 
 
 def _check_items(items: Any, shape: tuple[int, int], n_items: int) -> NDArray[Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import itertools
 import json
 import os
 from os import PathLike
@@ -15,16 +15,21 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from ..errors import ModelFileError
+from .._files import replaced
+from .._sparse import Csr
+from ..data.interactions import Interactions
+from ..errors import DataError, ModelFileError
 from .base import Recommender, is_vector, plain
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1: without ids
 
 
-def save(model: Recommender, path: str | PathLike[str]) -> None:
+def save(model: Recommender, path: str | PathLike[str], *, with_users: bool = True) -> None:
     """Write `model` beside `path`, then rename: a crash or a full disk leaves no half-written file under the name."""
     path = Path(path)
     arrays, facts = model._state()
+    if hasattr(model, "interactions_"):
+        arrays |= _ids_as_arrays(model.interactions_, with_users)
     params: dict[str, Any] = {}
     for name, value in model.get_params().items():
         if is_vector(value):
@@ -36,20 +41,17 @@ def save(model: Recommender, path: str | PathLike[str]) -> None:
     # The library keeps addresses only, so the arrays must be contiguous, and stay alive.
     arrays = {name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())}
     header = json.dumps(
-        {"format": FORMAT_VERSION, "model": type(model).__name__, "params": params, "facts": facts}, sort_keys=True
+        {"format": 2 if "ids.items" in arrays else 1, "model": type(model).__name__, "params": params, "facts": facts},
+        sort_keys=True,
     )
     metadata = {"fastlae": header, "sha256": _digest(header, arrays)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        save_file(arrays, temporary, metadata=metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replaced(path) as temporary:
+            save_file(arrays, temporary, metadata=metadata)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
     except SafetensorError as error:
         raise OSError(f"cannot write {path}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def load(path: str | PathLike[str]) -> Any:
@@ -63,7 +65,7 @@ def load(path: str | PathLike[str]) -> Any:
     Returns
     -------
     Recommender
-        Of the class that was saved, fitted, equal in every number.
+        Of the class that was saved, fitted, equal in every number (`equals`), with the ids of users and items.
 
     Raises
     ------
@@ -111,8 +113,41 @@ def load(path: str | PathLike[str]) -> Any:
     if unknown:
         raise ModelFileError(f"{path} has hyperparameters that this version's {cls.__name__} lacks: {sorted(unknown)}")
     model = cls(**header["params"])
+    ids = {name: arrays.pop(name) for name in list(arrays) if name.startswith("ids.")}
     model._restore(arrays, header["facts"])
+    if ids:
+        model.interactions_ = _ids_from_arrays(ids)
     return model
+
+
+def _ids_as_arrays(known: Interactions, with_users: bool) -> dict[str, NDArray[Any]]:
+    """Ids and, with users, the interactions. Text goes as UTF-8 with the end of every id."""
+    arrays: dict[str, NDArray[Any]] = {}
+    if not with_users:
+        known = known._without_users()
+    for name, ids in (("items", known.item_ids), ("users", known.user_ids)):
+        if ids.dtype.kind == "i":
+            arrays[f"ids.{name}"] = ids.astype(np.int64)
+        elif ids.dtype.kind == "U":
+            text = [one.encode() for one in ids.tolist()]
+            arrays[f"ids.{name}"] = np.frombuffer(b"".join(text), np.uint8)
+            arrays[f"ids.{name}.ends"] = np.cumsum([len(one) for one in text], dtype=np.int64)
+        else:
+            raise DataError(f"ids of type {type(ids[0]).__name__} cannot be saved, only integers and strings")
+    arrays["ids.indptr"], arrays["ids.indices"] = known._csr.indptr, known._csr.indices
+    return arrays if known._csr.values is None else arrays | {"ids.values": known._csr.values}
+
+
+def _ids_from_arrays(arrays: dict[str, NDArray[Any]]) -> Interactions:
+    ids = []
+    for name in ("users", "items"):
+        stored, ends = arrays[f"ids.{name}"], arrays.get(f"ids.{name}.ends")
+        if ends is not None:
+            text, bounds = stored.tobytes(), [0, *ends.tolist()]
+            stored = np.array([text[a:b].decode() for a, b in itertools.pairwise(bounds)], np.str_)
+        ids.append(stored)
+    csr = Csr(arrays["ids.indptr"], arrays["ids.indices"], arrays.get("ids.values"), (len(ids[0]), len(ids[1])))
+    return Interactions._from_parts(csr, None, ids[0], ids[1])
 
 
 def _digest(header: str, arrays: dict[str, NDArray[Any]]) -> str:

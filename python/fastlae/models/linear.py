@@ -17,6 +17,7 @@ from .. import _memory, ops
 from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
+from ..data.interactions import Interactions
 from ..errors import NotPositiveDefiniteError
 from ..ops.gram import check_float
 from ..ops.score import column_blocks
@@ -159,27 +160,7 @@ class LinearAutoencoder(Recommender):
             )
         return Diagonals(alpha, beta, row_scale)
 
-    def fit(self, X: Any) -> Self:
-        """Learn the weights from interactions.
-
-        Parameters
-        ----------
-        X : sparse matrix, (users, items)
-            Finite, non-negative values of any number type and format. Duplicates are summed; `X` is not changed.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        NotPositiveDefiniteError
-            If G + Lambda is singular (l2 = 0 and dropout = 0), naming the item.
-        MemoryNeededError
-            Before anything is computed, if the fit does not fit in memory.
-        ValueError, TypeError
-            Naming the argument, what was got and what is expected.
-        """
+    def _fit(self, X: Any) -> None:
         dtype = check_float(self.dtype)
         threads = resolve_threads(self.num_threads)
         csr = as_csr(X, dtype=dtype, nonnegative=True)
@@ -206,7 +187,6 @@ class LinearAutoencoder(Recommender):
         # In one step, so that a fit that fails or is interrupted leaves the model as it was.
         self.__dict__ = {**self.get_params(), **learned}
         _log.info("%r: fitted %d users x %d items by the %s form, %s", self, *csr.shape, self.form_, self.storage_)
-        return self
 
     @property
     def n_items_(self) -> int:
@@ -271,18 +251,7 @@ class LinearAutoencoder(Recommender):
         scores[rows, X.indices] += (X.dense_values(np.float64) * alpha[X.indices]).astype(dtype)
         return scores
 
-    def score(self, X: Any) -> NDArray[Any]:
-        """Scores X W of all items, unmasked.
-
-        Parameters
-        ----------
-        X : sparse matrix, (users, items)
-            Any users, also such as were never seen in training.
-
-        Returns
-        -------
-        ndarray, (users, items)
-        """
+    def _score(self, X: Any) -> NDArray[Any]:
         csr = self._csr(X)
         dtype = self._learned_dtype
         if self.form_ != "sparse" and not hasattr(self, "_inverse"):
@@ -299,32 +268,9 @@ class LinearAutoencoder(Recommender):
             out[begin:end] = self._implicit_scores(csr.rows(begin, end))
         return out
 
-    def recommend(
-        self, X: Any, k: int, exclude_seen: bool = True, items: Any = None, forbid: Any = None
+    def _recommend(
+        self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The best k items for every user.
-
-        Parameters
-        ----------
-        X : sparse matrix, (users, items)
-            Interactions of the users, who need not be those of the training.
-        k : int
-            At least 1.
-        exclude_seen : bool
-            Do not recommend what the user has.
-        items : array_like of int, optional
-            Only these items may be recommended.
-        forbid : array_like of int, or sparse matrix, (users, items), optional
-            Items that may not be recommended: to anybody, or per user.
-
-        Returns
-        -------
-        items : ndarray of int32, (users, k)
-            Best first, ties to the smaller item. Empty slots (fewer candidates than k, or a user without any
-            interaction) hold -1.
-        scores : ndarray of float32, (users, k)
-            -inf in empty slots.
-        """
         csr = self._csr(X)
         threads = resolve_threads(self.num_threads)
         n = self.n_items_
@@ -362,22 +308,34 @@ class LinearAutoencoder(Recommender):
             best_items = np.where(places < 0, -1, np.take_along_axis(items, np.maximum(places, 0), 1))
         return best_items, best
 
-    def similar_items(self, ids: Any, k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def similar_items(self, ids: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """For every item, the k others that it recommends most: the largest entries of its row of W.
 
         Parameters
         ----------
-        ids : array_like of int, (items asked for,)
-            Positions.
+        ids : array_like, (items asked for,)
+            Ids for a model fitted on an `Interactions`, else positions.
         k : int
             At least 1.
 
         Returns
         -------
-        items : ndarray of int32, (items asked for, k)
+        items : ndarray, (items asked for, k)
+            Ids or positions (int32), as `ids` are; empty slots as in `recommend`.
         weights : ndarray of float32, (items asked for, k)
+
+        Examples
+        --------
+        >>> import fastlae
+        >>> X = fastlae.Interactions([1, 1, 2, 2, 3], ["tea", "milk", "tea", "milk", "nut"])
+        >>> fastlae.EASE(l2=1.0).fit(X).similar_items("tea", k=1)[0]
+        array([['milk']], dtype='<U4')
         """
         n = self.n_items_
+        if hasattr(self, "interactions_"):
+            rows = self.interactions_.item_positions(ids)
+            items, weights = self._recommend(unit_rows(rows, n), k, True, None, None)
+            return self._ids_of(items), weights
         rows = np.atleast_1d(np.asarray(ids))
         if not rows.size:
             rows = rows.astype(np.int64)
@@ -385,26 +343,44 @@ class LinearAutoencoder(Recommender):
             raise TypeError(f"ids: expected item positions (integers), got {rows.dtype}")
         if rows.size and (rows.min() < 0 or rows.max() >= n):
             raise ValueError(f"ids: expected positions in 0 .. {n - 1}, got {rows.min()} .. {rows.max()}")
-        return self.recommend(unit_rows(rows, n), k)
+        return self._recommend(unit_rows(rows, n), k, True, None, None)
 
-    def explain(self, x: Any, item: int, k: int = 10) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    def explain(self, x: Any, item: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float64]]:
         """Which of a user's items speak for `item`: the contributions x_i W[i, item], largest first.
 
         Parameters
         ----------
-        x : sparse matrix, (1, items)
-            One user.
-        item : int
-            Whose score is explained.
+        x : sparse matrix, (1, items), or Interactions of one user, or the id of a user
+            A user by id is one of the training, and needs a model fitted on an `Interactions`.
+        item : id, or int
+            Whose score is explained; with a matrix a position, else an id.
         k : int
             At most so many contributions.
 
         Returns
         -------
-        items : ndarray of int32, (up to k,)
+        items : ndarray, (up to k,)
+            Ids, or positions (int32), as `item` is.
         contributions : ndarray of float64, (up to k,)
             Over all of the user's items they add up to the score of `item`.
+
+        Examples
+        --------
+        >>> import fastlae
+        >>> X = fastlae.Interactions([1, 1, 2, 2, 3], ["tea", "milk", "tea", "cup", "cup"])
+        >>> fastlae.EASE(l2=1.0).fit(X).explain(2, "milk")[0].tolist()
+        ['tea', 'cup']
         """
+        self._check_fitted("item_counts_")
+        speaks = hasattr(self, "interactions_") and (isinstance(x, Interactions) or not _is_matrix(x))
+        if speaks:
+            single = not isinstance(x, Interactions)
+            rows, _ = self._rows_of(None, [x]) if single else self._rows_of(x, None)
+            places, parts = self._explain(rows, int(self.interactions_.item_positions([item])[0]), k)
+            return self._ids_of(places), parts
+        return self._explain(x, item, k)
+
+    def _explain(self, x: Any, item: int, k: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
         csr = self._csr(x, "x")
         n = self.n_items_
         check_count(k, "k")
@@ -453,6 +429,8 @@ class LinearAutoencoder(Recommender):
             blocks.append(sp.csc_matrix(block))
         kept = type(self)(**self.get_params())
         kept.item_counts_ = self.item_counts_
+        if hasattr(self, "interactions_"):
+            kept.interactions_ = self.interactions_
         kept.form_ = "sparse"
         kept._weights = sp.csr_matrix(sp.hstack(blocks, format="csr")) if blocks else sp.csr_matrix((n, n))
         return kept
@@ -499,6 +477,11 @@ class LinearAutoencoder(Recommender):
             X = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), (order, n))
             self._inverse = UsersInverse(matrix, X, arrays["ridge"], arrays.get("roots"), threads)
         self._diagonal_vectors = Diagonals(arrays["alpha"], arrays["beta"], arrays.get("row_scale"))
+
+
+def _is_matrix(x: Any) -> bool:
+    """Whether `x` holds interactions by position, rather than being an id."""
+    return is_sparse(x) or isinstance(x, Csr) or (isinstance(x, (np.ndarray, list)) and np.ndim(x) == 2)
 
 
 def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:

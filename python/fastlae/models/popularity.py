@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,6 @@ from .._threads import resolve_threads
 from ..ops.topk import hidden_items, slice_hidden, topk_checked
 from .base import Recommender
 from .inverse import row_blocks
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 class Popularity(Recommender):
@@ -42,22 +39,18 @@ class Popularity(Recommender):
     def __init__(self, *, num_threads: int = 0) -> None:
         self.num_threads = num_threads
 
-    def fit(self, X: Any) -> Self:
-        """Count the users of every item. `X` is a sparse users x items matrix."""
+    def _fit(self, X: Any) -> None:
         csr = as_csr(X, nonnegative=True)
         self.counts_ = np.bincount(csr.indices, minlength=csr.shape[1]).astype(np.float64)
-        return self
 
-    def score(self, X: Any) -> NDArray[np.float32]:
-        """The same counts for every row of `X`, float32 (users, items)."""
+    def _score(self, X: Any) -> NDArray[np.float32]:
         self._check_fitted("counts_")
         csr = as_csr(X, cols=len(self.counts_))
         return np.tile(self.counts_.astype(np.float32), (csr.shape[0], 1))
 
-    def recommend(
-        self, X: Any, k: int, exclude_seen: bool = True, items: Any = None, forbid: Any = None
+    def _recommend(
+        self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The k most popular items that a user does not have; see `LinearAutoencoder.recommend`."""
         self._check_fitted("counts_")
         csr = as_csr(X, cols=len(self.counts_))
         seen, columns = hidden_items(

@@ -19,6 +19,8 @@ import numpy as np
 from .. import _memory, evaluation, ops
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
+from ..data.interactions import Interactions
+from ..evaluation.evaluate import aligned
 from ..models.full_rank import DEQL
 from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
 from ..models.linear import LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
@@ -100,9 +102,9 @@ def sweep(
 
     Parameters
     ----------
-    train : sparse matrix, (users, items)
+    train : sparse matrix, (users, items), or Interactions
         Interactions to learn from.
-    validation : sparse matrix
+    validation : sparse matrix, or Interactions
         Targets. Weak protocol (no `fold_in`): (users, items), of the users of `train`, whose rows of `train` are
         scored and masked. Strong protocol: (held-out users, items), row by row for `fold_in`.
     models : one or several names or classes
@@ -112,8 +114,9 @@ def sweep(
         g = q^2 (p a^2 + q b^2); the table has both.
     dropout, a, b, xi, user_power, popularity_power : floats
         Used by the models that have them.
-    fold_in : sparse matrix, (held-out users, items), optional
-        What is known of users that were not trained on.
+    fold_in : sparse matrix, (held-out users, items), or Interactions, optional
+        What is known of users that were not trained on. Where all are `Interactions`, rows and columns are matched by
+        id; otherwise by position.
     metric : str
         A function of `fastlae.evaluation`: "ndcg", "recall", "precision", "hit_rate", "f1", "mrr" or
         "mean_average_precision". Recall divides by the number of targets in the weak and by min(k, that) in the strong
@@ -147,6 +150,8 @@ def sweep(
     """
     threads = resolve_threads(num_threads)
     dtype = check_float(dtype)
+    if isinstance(train, Interactions):
+        validation, fold_in = aligned(train.item_ids, validation, fold_in, default=train)
     X = as_csr(train, "train", dtype=dtype, nonnegative=True)
     targets = as_csr(validation, "validation", cols=X.shape[1])
     rows = X if fold_in is None else as_csr(fold_in, "fold_in", dtype=dtype, cols=X.shape[1], nonnegative=True)
@@ -187,7 +192,7 @@ def sweep(
     name = f"{metric}@{k}"
     table.sort(key=lambda row: -row[name])
     found = [row.pop("_model") for row in table]
-    best = found[0].fit(X) if refit else None
+    best = found[0].fit(train) if refit else None
     return SweepResult(table, name, best, len(groups))
 
 
