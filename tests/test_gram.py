@@ -212,7 +212,7 @@ def test_packed_form_is_checked():
             call(out, tile, items)
 
 
-@pytest.mark.parametrize("users, items", [(300, 700), (700, 300), (40, 1500)])
+@pytest.mark.parametrize(("users", "items"), [(300, 700), (700, 300), (40, 1500)])
 def test_many_dense_items(users, items):
     X = sp.random(users, items, 0.3, "csr", np.float32, rng=np.random.default_rng(3))
     X.data[:] = 1
