@@ -1,33 +1,172 @@
-"""ops.gram beside SciPy on the shape of MovieLens-20M (generated, long-tailed)."""
+"""ops.gram beside SciPy and MKL: additions, bytes written, memory."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import scipy.sparse as sp
 
 import fastlae
 
-from .harness import alternate, median, save
+from .harness import data_folder, in_child, median, save
 
-SHAPE = {"n_users": 136_677, "n_items": 20_108, "n_interactions": 10_000_000}
+# Beside the data sets: users, items, interactions of generated data. SciPy and MKL take part where they need no more
+# than a minute.
+SHAPES = {
+    "ml-20m shape": (136_677, 20_108, 10_000_000),
+    "netflix-like shape": (463_435, 17_769, 30_000_000),
+    "msd-like shape": (571_355, 41_140, 20_000_000),
+}
+DATA = ("ml-1m", "gowalla")
+PEERS = ("ml-1m", "gowalla", "ml-20m shape")
+REPEAT = 5
+
+
+def interactions(case: str) -> Any:
+    """The matrix of a case, kept in a file between the processes of this benchmark."""
+    if case in DATA:
+        X = sp.load_npz(data_folder() / case / "train.npz").tocsr().astype(np.float32)
+        X.data[:] = 1
+        return X
+    users, items, count = SHAPES[case]
+    path = Path(tempfile.gettempdir()) / f"fastlae-bench-{users}-{items}-{count}.npz"
+    if not path.exists():
+        X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0)
+        sp.save_npz(path, X, compressed=False)
+    return sp.load_npz(path)
+
+
+def checksum(G: Any) -> list[float]:
+    """Exact for counts: rows and positions enter with weights of their own."""
+    n = len(G)
+    w = (np.arange(n) % 1009).astype(np.float64)
+    blocks = [G[i : i + 512].astype(np.float64) @ w for i in range(0, n, 512)]
+    rows = np.concatenate(blocks) if blocks else np.zeros(0)
+    return [float(rows.sum()), float(rows @ (np.arange(n) % 997))]
+
+
+def expected(X: Any) -> list[float]:
+    """The checksum of X^T X, from two products with vectors."""
+    n = X.shape[1]
+    rows = X.T.astype(np.float64) @ (X.astype(np.float64) @ (np.arange(n) % 1009).astype(np.float64))
+    return [float(rows.sum()), float(rows @ (np.arange(n) % 997))]
+
+
+def contender(case: str, name: str, threads: str, repeat: str) -> dict[str, Any]:
+    """Check one contender, then time it, in a process of its own."""
+    X = interactions(case)
+    if name == "fastlae":
+
+        def call() -> Any:
+            return fastlae.ops.gram(X, num_threads=int(threads))
+
+    elif name == "scipy":
+
+        def call() -> Any:
+            return (X.T @ X).toarray()
+
+    else:
+        import sparse_dot_mkl  # not above: its threads disturb others
+
+        sparse_dot_mkl.mkl_set_num_threads(int(threads))
+        dense = name == "mkl dense"
+
+        def call() -> Any:
+            return sparse_dot_mkl.gram_matrix_mkl(X, dense=dense)
+
+    G = call()
+    if name.startswith("mkl"):  # the upper triangle alone
+        sums = X.T.astype(np.float64) @ (X.astype(np.float64) @ np.ones(X.shape[1]))
+        both = G.sum(axis=0) + G.sum(axis=1).T - G.diagonal() if name == "mkl sparse" else None
+        right = both is None or np.array_equal(np.asarray(both).ravel(), sums)
+        right = right and np.array_equal(G.diagonal(), np.asarray(X.sum(axis=0)).ravel())
+    else:
+        right = checksum(G) == expected(X)
+    if not right:
+        raise SystemExit(f"{name}: wrong result on {case}")
+    del G
+    times = []
+    for _ in range(int(repeat)):
+        time.sleep(0.3)
+        start = time.perf_counter()
+        G = call()
+        times.append(time.perf_counter() - start)
+        del G
+    return {"seconds": median(times), "best": round(min(times), 4)}
+
+
+def touch(size: str, threads: str) -> dict[str, Any]:
+    """Seconds to write a fresh array of `size` bytes in parallel, the pages being as NumPy asks for them."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    bytes_, workers = int(size), int(threads)
+    times = []
+    for _ in range(REPEAT):
+        start = time.perf_counter()
+        a = np.empty(bytes_, np.uint8)
+        parts = [a[k : k + (16 << 20)] for k in range(0, bytes_, 16 << 20)]
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda part: part.fill(1), parts))
+        times.append(time.perf_counter() - start)
+        del a, parts
+        time.sleep(0.3)
+    return {"seconds": median(times)}
+
+
+def run_case(case: str) -> dict[str, Any]:
+    """All contenders on one case."""
+    X = interactions(case)
+    rows = np.diff(X.indptr).astype(float)
+    size = 4 * X.shape[1] ** 2
+    result: dict[str, Any] = {
+        "shape": {"n_users": X.shape[0], "n_items": X.shape[1], "n_interactions": int(X.nnz)},
+        "additions": float((rows * (rows + 1) / 2).sum()),
+        "output_gb": round(size / 1e9, 3),
+        "write": {},
+        "contenders": {},
+    }
+    del X
+    from fastlae._threads import available_threads
+
+    all_threads = available_threads()[0]
+    for threads in sorted({1, all_threads}):
+        result["write"][str(threads)] = in_child("bench.gram", "touch", str(size), str(threads))["seconds"]
+        row = in_child("bench.gram", "contender", case, "fastlae", str(threads), str(REPEAT))
+        row["gb_per_s"] = round(size / 1e9 / row["seconds"], 1)
+        row["additions_per_s"] = round(result["additions"] / row["seconds"])
+        result["contenders"][f"fastlae, {threads} threads"] = row
+    if case in PEERS:
+        result["contenders"]["scipy"] = in_child("bench.gram", "contender", case, "scipy", "1", "3")
+        if importlib.util.find_spec("sparse_dot_mkl"):
+            for name in ("mkl sparse", "mkl dense"):
+                try:
+                    row = in_child("bench.gram", "contender", case, name, str(all_threads), "2")
+                except (subprocess.CalledProcessError, json.JSONDecodeError) as error:
+                    print(f"{name} on {case}: {error}", file=sys.stderr)
+                    continue
+                result["contenders"][name] = row
+    return result
 
 
 def main() -> None:
-    """Check, then time in turns."""
-    X = fastlae.data.make_interactions(**SHAPE, seed=0)
-    ours, scipys = fastlae.ops.gram(X), (X.T @ X).toarray()
-    assert np.array_equal(ours, scipys)
-    del ours, scipys
-    updates = float((np.diff(X.indptr).astype(float) * (np.diff(X.indptr) + 1) / 2).sum())
-    times = alternate(
-        {"fastlae": lambda: fastlae.ops.gram(X), "scipy": lambda: (X.T @ X).toarray()},
-        repeat=3,
-    )
-    save(
-        "gram",
-        {
-            "shape": SHAPE,
-            "additions": updates,
-            "seconds": {name: median(t) for name, t in times.items()},
-            "scipy_over_fastlae": round(median(times["scipy"]) / median(times["fastlae"]), 1),
-        },
-    )
+    """Check and time every case; the keys beside `cases` are those of the MovieLens-20M shape."""
+    cases = {case: run_case(case) for case in [*DATA, *SHAPES]}
+    results: dict[str, Any] = {"cases": cases}
+    if main_case := cases.get("ml-20m shape"):
+        contenders = main_case["contenders"]
+        ours = min(row["seconds"] for name, row in contenders.items() if name.startswith("fastlae"))
+        results |= {
+            "shape": main_case["shape"],
+            "additions": main_case["additions"],
+            "seconds": {"fastlae": ours, "scipy": contenders["scipy"]["seconds"]},
+            "scipy_over_fastlae": round(contenders["scipy"]["seconds"] / ours, 1),
+        }
+    save("gram", results)
