@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import data, evaluation, ops
-from .errors import MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
+from .errors import CudaError, MemoryNeededError, ModelFileError, NotFittedError, NotPositiveDefiniteError
 from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
 from .tune import SweepResult, sweep
 
@@ -17,6 +17,7 @@ __all__ = [
     "LAE",
     "RDLAE",
     "RLAE",
+    "CudaError",
     "MemoryNeededError",
     "ModelFileError",
     "NotFittedError",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr
@@ -46,6 +47,11 @@ def score(X: Any, W: NDArray[Any], *, out: NDArray[Any] | None = None, num_threa
     array([[1., 0., 1.]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(X, W, out):
+        from . import device
+
+        scores: NDArray[Any] = device.score(X, W, out=out)
+        return scores
     if not isinstance(W, np.ndarray) or W.ndim != 2 or W.dtype not in (np.float32, np.float64):
         raise TypeError("W: expected a two-dimensional NumPy array of float32 or float64")
     csr = as_csr(X, dtype=W.dtype, cols=W.shape[0])
