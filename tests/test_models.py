@@ -378,7 +378,7 @@ def test_a_singular_matrix_is_named():
         *[(EASE, dict(form=v), "form: expected") for v in ("dual", None, 1)],
         *[(EASE, dict(dtype=v), "dtype: expected float32 or float64") for v in ("float16", int, None, "x", ">f4")],
         *[(EASE, dict(num_threads=v), "num_threads: ") for v in (-1, 1.5, "2", None, True, 2**70)],
-        (EASE, dict(device="cuda"), "device: "),
+        (EASE, dict(device="gpu"), "device: "),
         (EASE, dict(popularity_power=60), "popularity_power: "),
         (EASE, dict(l2=1e300), "X, l2: "),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import data, evaluation, ops
 from .data import Interactions
 from .errors import (
+    CudaError,
     DataError,
     MemoryNeededError,
     ModelFileError,
@@ -25,6 +26,7 @@ __all__ = [
     "LAE",
     "RDLAE",
     "RLAE",
+    "CudaError",
     "DataError",
     "Interactions",
     "MemoryNeededError",

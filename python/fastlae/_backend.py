@@ -1,22 +1,54 @@
-"""The single dispatch point from an array's device to the compiled module. Nothing else imports `_core`."""
+"""The single dispatch point from an array's device to the compiled module. Nothing else imports `_core` or `_cuda`."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 from typing import Any
 
 from . import _core
+from .errors import CudaError
 
 
 def core_for(*arrays: Any) -> Any:
-    """The compiled module for the device of `arrays`."""
+    """The compiled module for arrays in host memory."""
     for array in arrays:
         device = getattr(array, "__dlpack_device__", None)
         if device is not None and int(device()[0]) != 1:
             raise ValueError(
-                f"{type(array).__module__}.{type(array).__name__} lies on a device other than the CPU, for which this "
-                "build of fastlae has no kernels: copy it to the host first"
+                f"{type(array).__module__}.{type(array).__name__} lies on a device other than the CPU, and the other "
+                "arrays do not: copy it to the host, or those to its device"
             )
     return _core
+
+
+@functools.cache
+def cuda() -> Any:
+    """The compiled module for CUDA devices, loaded when it is first needed.
+
+    Raises CudaError where it is missing, or has no device to work on.
+    """
+    try:
+        module: Any = importlib.import_module("fastlae._cuda")
+    except ImportError as error:
+        raise CudaError(
+            "this build of fastlae has no CUDA module. Install nvcc (12 or newer) and run pip install again with "
+            "-C cmake.define.FASTLAE_CUDA=ON, or use the CPU: arrays of NumPy and SciPy, device=None"
+        ) from error
+    count, code, message = module.device_count()
+    if count == 0:
+        raise CudaError.from_runtime(code, message or "no CUDA device")
+    module.load_cublas(_cublas_path())
+    return module
+
+
+def _cublas_path() -> str:
+    """Where NVIDIA's wheels have cuBLAS; a copy that torch or CuPy has loaded is found without."""
+    try:
+        pathfinder: Any = importlib.import_module("cuda.pathfinder")
+        return str(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
+    except Exception:  # whatever it is, our own products do
+        return ""
 
 
 def instruction_set() -> str:

@@ -28,7 +28,9 @@ _COMMON = """
     dtype : "float32" or "float64"
     num_threads : int
         0 means all that the process may use.
-    device : None or "cpu"
+    device : None, "cpu", "cuda" or "cuda:0"
+        Where to compute. None: where the interactions are. On a CUDA device (which needs torch or CuPy) there is the
+        items form in full storage; `save` and `load` go through the host, and `to` moves a model.
 """
 
 _ATTRIBUTES = """

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
+from .._arrays import parse_device, place_for
 from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
@@ -37,6 +38,7 @@ from ..ops.weights import (
     check_numbers,
     diagonal_weights,
 )
+from . import device as on_device
 from .base import Recommender
 from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks, unit_rows
 
@@ -132,7 +134,7 @@ class LinearAutoencoder(Recommender):
         if self.storage not in ("auto", "full", "packed", "disk"):
             raise ValueError(f"storage: expected 'auto', 'full', 'packed' or 'disk', got {self.storage!r}")
         if self.device not in (None, "cpu"):
-            raise ValueError(f"device: this build of fastlae has kernels for the CPU only, got {self.device!r}")
+            parse_device(self.device)
 
     def _ridge(self, d: Vector) -> Vector:
         """Lambda, given d = diag(G)."""
@@ -163,6 +165,12 @@ class LinearAutoencoder(Recommender):
     def _fit(self, X: Any) -> None:
         dtype = check_float(self.dtype)
         threads = resolve_threads(self.num_threads)
+        place = place_for(self.device, X)
+        if place is not None:
+            on_it, learned = on_device.fit(self, X, place, dtype)
+            self.__dict__ = {**self.get_params(), **learned}
+            _log.info("%r: fitted %d users x %d items on CUDA device %d", self, *on_it.shape, place.device)
+            return
         csr = as_csr(X, dtype=dtype, nonnegative=True)
         self._check(csr.shape[1])
         _memory.require(80 * sum(csr.shape), f"working memory for {csr.shape} users, items", "Fewer of them need less.")
@@ -178,7 +186,7 @@ class LinearAutoencoder(Recommender):
         check_condition(c, d + ridge, dtype)
         diagonals = self.final_diagonals(c, d, ridge)
         matrix = inverse.matrix
-        learned: dict[str, Any] = {"item_counts_": d, "form_": inverse.form}
+        learned = {"item_counts_": d, "form_": inverse.form}
         learned["storage_"] = inverse.storage
         if inverse.form == "items" and not isinstance(matrix, PackedSymmetric):
             learned["_weights"] = diagonal_weights(matrix, diagonals, out=matrix, num_threads=threads)
@@ -193,6 +201,44 @@ class LinearAutoencoder(Recommender):
         """Number of items."""
         self._check_fitted("item_counts_")
         return len(self.item_counts_)
+
+    @property
+    def _place(self) -> Any:
+        """The CUDA device that W lies on, or None."""
+        self._check_fitted("item_counts_")
+        return on_device.learned_place(getattr(self, "_weights", None))
+
+    def to(self, device: str) -> Self:
+        """A fitted copy of the model on another device.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" or "cuda:0".
+
+        Returns
+        -------
+        LinearAutoencoder
+            This model itself if it is there already.
+        """
+        here = self._place
+        if device == "cpu":
+            if here is None:
+                return self
+            weights = here.library.to_host(self._weights)
+        else:
+            number = parse_device(device)
+            if here is not None and number in (None, here.device):
+                return self
+            if self.form_ != "items" or hasattr(self, "_inverse"):
+                raise ValueError(f"form_={self.form_!r}, storage_={self.storage_!r}: only full weights can be moved")
+            there = place_for(device)
+            assert there is not None
+            host = self._weights if here is None else here.library.to_host(self._weights)
+            weights = on_device.moved(host, there)
+        copy = type(self)(**self.get_params())
+        copy.__dict__ |= {**self.__dict__, "device": device, "_weights": weights}
+        return copy
 
     @property
     def weights_(self) -> Any:
@@ -212,12 +258,14 @@ class LinearAutoencoder(Recommender):
         return self._weights
 
     def weights_block(self, j0: int, j1: int) -> Any:
-        """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest."""
+        """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest; in host memory."""
         n = self.n_items_
         if not (hasattr(j0, "__index__") and hasattr(j1, "__index__")):
             raise TypeError(f"j0, j1: expected integers, got {j0!r}, {j1!r}")
         if not 0 <= j0 <= j1 <= n:
             raise ValueError(f"j0, j1: expected 0 <= j0 <= j1 <= {n}, got {j0}, {j1}")
+        if self._place is not None:
+            return self._place.library.to_host(self._weights[:, j0:j1])
         if hasattr(self, "_weights"):
             columns = self._weights[:, j0:j1]
             return columns.toarray() if is_sparse(columns) else columns
@@ -232,7 +280,11 @@ class LinearAutoencoder(Recommender):
     @property
     def _learned_dtype(self) -> np.dtype[Any]:
         """Of what is learned; `dtype` may have been set anew since."""
-        dtype: np.dtype[Any] = (self._inverse.matrix if hasattr(self, "_inverse") else self._weights).dtype
+        dtype: np.dtype[Any]
+        if self._place is not None:
+            dtype = self._place.library.dtype(self._weights)
+            return dtype
+        dtype = (self._inverse.matrix if hasattr(self, "_inverse") else self._weights).dtype
         return dtype
 
     def _csr(self, X: Any, name: str = "X") -> Csr:
@@ -252,6 +304,8 @@ class LinearAutoencoder(Recommender):
         return scores
 
     def _score(self, X: Any) -> NDArray[Any]:
+        if self._place is not None:
+            return on_device.score(self, X)
         csr = self._csr(X)
         dtype = self._learned_dtype
         if self.form_ != "sparse" and not hasattr(self, "_inverse"):
@@ -271,6 +325,8 @@ class LinearAutoencoder(Recommender):
     def _recommend(
         self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if self._place is not None:
+            return on_device.recommend(self, X, k, exclude_seen, items, forbid)
         csr = self._csr(X)
         threads = resolve_threads(self.num_threads)
         n = self.n_items_
@@ -427,7 +483,7 @@ class LinearAutoencoder(Recommender):
                 drop = np.argpartition(-size, top_k - 1, axis=0)[top_k:]
                 np.put_along_axis(block, drop, 0, axis=0)
             blocks.append(sp.csc_matrix(block))
-        kept = type(self)(**self.get_params())
+        kept = type(self)(**{**self.get_params(), "device": None})
         kept.item_counts_ = self.item_counts_
         if hasattr(self, "interactions_"):
             kept.interactions_ = self.interactions_
@@ -444,6 +500,8 @@ class LinearAutoencoder(Recommender):
             arrays |= {"indptr": W.indptr.astype(np.int64), "indices": W.indices.astype(np.int32), "values": W.data}
             return arrays, facts
         facts["storage"] = "packed" if self.storage_ == "disk" else self.storage_
+        if self._place is not None:
+            return arrays | {"weights": self._place.library.to_host(self._weights)}, facts
         if not hasattr(self, "_inverse"):
             return arrays | {"weights": self._weights}, facts
         alpha, beta, row_scale = self._diagonal_vectors

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._packed import PackedSymmetric
 from .._sparse import as_csr
@@ -70,6 +71,11 @@ def gram(
            [0., 1., 1.]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(X, out):
+        from . import device
+
+        dtype = None if dtype is None else check_float(dtype)
+        return device.gram(X, user_weights=user_weights, dtype=dtype, out=out, packed=packed)
     if out is not None:
         if not isinstance(out, (np.ndarray, PackedSymmetric)) or out.dtype not in (np.float32, np.float64):
             raise TypeError("out: expected a NumPy array of float32 or float64, or a PackedSymmetric")

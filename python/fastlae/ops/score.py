@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._dense import stored_weights
 from .._packed import PackedSymmetric, native
@@ -48,6 +49,11 @@ def score(X: Any, W: Any, *, out: NDArray[Any] | None = None, num_threads: int =
     array([[1., 0., 1.]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(X, W, out):
+        from . import device
+
+        scores: NDArray[Any] = device.score(X, W, out=out)
+        return scores
     weights, dtype = stored_weights(W)
     csr = as_csr(X, dtype=dtype, cols=weights.shape[0])
     if out is None:

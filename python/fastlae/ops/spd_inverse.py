@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._packed import PackedSymmetric, native
 from .._threads import resolve_threads
@@ -16,7 +17,14 @@ TILE = 480  # largest tile, in rows (csrc/cpu/spd_inverse.cpp)
 SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
 
-def spd_inverse(a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None = None, num_threads: int = 0) -> Any:
+def spd_inverse(
+    a: Any,
+    *,
+    overwrite_a: bool = False,
+    out: NDArray[Any] | None = None,
+    tensor_cores: bool = False,
+    num_threads: int = 0,
+) -> Any:
     """Inverse of a symmetric positive definite matrix, by Cholesky, in one n x n buffer.
 
     Half the work of a general inverse and, with `overwrite_a`, no second copy: the working memory is at most 1920 n
@@ -31,6 +39,10 @@ def spd_inverse(a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None =
         checks of the arguments, `a` is destroyed.
     out : ndarray, (n, n), optional
         Written instead of a new array; may be `a`.
+    tensor_cores : bool
+        On a CUDA device, for float32: large products on tensor cores, each factor as the sum of two TF32 numbers, three
+        of the four products. What is left out is up to 2**-22 of the product of the factors' magnitudes, beside
+        float32's own 2**-24.
     num_threads : int
         0 means all that the process may use. The result is the same, bit for bit, for any number.
 
@@ -59,6 +71,12 @@ def spd_inverse(a: Any, *, overwrite_a: bool = False, out: NDArray[Any] | None =
            [0.  , 0.25]])
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(a, out):
+        from . import device
+
+        return device.spd_inverse(a, overwrite_a=overwrite_a, out=out, tensor_cores=tensor_cores)
+    if tensor_cores:
+        raise ValueError("tensor_cores: for arrays on a CUDA device")
     if isinstance(a, PackedSymmetric):
         if out is not None:
             raise ValueError("out: not for a packed matrix; overwrite_a=True computes in its memory")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._dense import stored_weights
 from .._sparse import Csr, as_csr, check_structure, is_sparse
@@ -49,6 +50,11 @@ def topk(
     (array([[1, 2]], dtype=int32), array([[3., 3.]], dtype=float32))
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(scores, hidden):
+        from . import device
+
+        found: Pair = device.topk(scores, k=k, scale=scale, hidden=hidden, columns=columns)
+        return found
     if not isinstance(scores, np.ndarray) or scores.ndim != 2 or scores.dtype not in (np.float32, np.float64):
         raise TypeError("scores: expected a two-dimensional NumPy array of float32 or float64")
     rows, n = scores.shape
@@ -142,6 +148,11 @@ def recommend(
     (array([[ 1,  2, -1]], dtype=int32), array([[ 1. ,  0.5, -inf]], dtype=float32))
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(X, W):
+        from . import device
+
+        found: Pair = device.recommend(X, W, k=k, exclude_seen=exclude_seen, items=items, forbid=forbid)
+        return found
     if not is_sparse(W):
         W, dtype = stored_weights(W)
     elif W.ndim == 2 and W.dtype in (np.float32, np.float64):

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._threads import resolve_threads
 from .spd_inverse import SYMMETRY
@@ -126,19 +127,23 @@ def deql_weights(
     array([[0.    , 0.5   ],
            [0.6667, 0.    ]])
     """
-    C = _symmetric(C, "C", num_threads)
+    if on_cuda(C, out):
+        from . import device
+
+        c: Vector = device.symmetric(C, "C")
+    else:
+        C = _symmetric(C, "C", num_threads)
+        c = C.diagonal().astype(np.float64)
     d = check_numbers(d, "d")
     if d.shape != (len(C),) or (d < 0).any():
         raise ValueError(f"d: expected non-negative numbers of shape ({len(C)},), got shape {d.shape}")
-    if (C.diagonal() <= 0).any():
+    if (c <= 0).any():
         raise ValueError("C: expected a positive definite matrix, got one whose diagonal is not positive")
     check_deql(l2=l2, dropout=dropout, a=a, b=b)
     if np.ndim(dropout) and np.shape(dropout) != d.shape:
         raise ValueError(f"dropout: expected a number, or one per item ({len(C)}), got shape {np.shape(dropout)}")
     ridge = deql_ridge(d, l2=l2, dropout=dropout, a=a, b=b)
-    diagonals = deql_diagonals(
-        C.diagonal().astype(np.float64), d, ridge, l2=l2, dropout=dropout, a=a, b=b, zero_diagonal=zero_diagonal
-    )
+    diagonals = deql_diagonals(c, d, ridge, l2=l2, dropout=dropout, a=a, b=b, zero_diagonal=zero_diagonal)
     return diagonal_weights(C, diagonals, out=out, num_threads=num_threads)
 
 
@@ -146,6 +151,11 @@ def diagonal_weights(
     C: NDArray[Any], diagonals: Diagonals, *, out: NDArray[Any] | None = None, num_threads: int = 0
 ) -> NDArray[Any]:
     """W = diag(r) (diag(alpha) + C diag(beta)), in place if `out` is `C`."""
+    if on_cuda(C, out):
+        from . import device
+
+        weights: NDArray[Any] = device.diagonal_weights(C, diagonals, out=out)
+        return weights
     if out is None:
         _memory.require(C.nbytes, f"a weight matrix of order {len(C)}", "out=C writes over the inverse.")
         out = np.empty_like(C, order="C")
@@ -187,6 +197,11 @@ def miller_update(
     array([[0.25, 0.  ],
            [0.  , 0.25]])
     """
+    if on_cuda(H0_inv, V, E1, E2):
+        from . import device
+
+        updated: NDArray[Any] = device.miller_update(H0_inv, V, E1, E2)
+        return updated
     H0_inv = _symmetric(H0_inv, "H0_inv", num_threads)
     arrays = [H0_inv]
     for name, array in (("V", V), ("E1", E1), ("E2", E2)):

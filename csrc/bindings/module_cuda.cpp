@@ -1,0 +1,273 @@
+// The compiled module for CUDA devices. Every function queues work on `stream`, the caller's library's current one (as
+// an integer), and returns; outputs and workspaces are arrays of that library.
+#include "device_arrays.hpp"
+#include "fastlae/cuda/gram.hpp"
+#include "fastlae/cuda/product.hpp"
+#include "fastlae/cuda/score.hpp"
+#include "fastlae/cuda/spd_inverse.hpp"
+#include "fastlae/cuda/topk.hpp"
+#include "fastlae/cuda/weights.hpp"
+
+namespace fastlae::bindings {
+
+namespace {
+
+using cuda::DeviceGuard;
+using cuda::Precision;
+
+Precision precision(bool tensor_cores) {
+  return tensor_cores ? Precision::kTf32x3 : Precision::kFull;
+}
+
+void register_devices(py::module_& m) {
+  m.def(
+      "device_count",
+      [] {
+        const cuda::DeviceCount found = cuda::device_count();
+        return py::make_tuple(found.count, found.code, found.message);
+      },
+      "(count, code, message): where there is none, code and message of the CUDA runtime say why");
+  m.def("compute_capability", &cuda::compute_capability, py::arg("device"), "10 * major + minor");
+  m.def("load_cublas", &cuda::load_cublas, py::arg("path"), "'' if it is loaded now, or why not");
+  m.def("cublas_version", &cuda::cublas_version, "major * 10000 + minor * 100 + patch, or 0 without cuBLAS");
+}
+
+void register_gram(py::module_& m) {
+  m.def(
+      "csr_flags",
+      [](py::handle indptr, py::handle indices, py::handle values, std::int64_t cols, py::handle flags,
+         std::uintptr_t stream) {
+        const auto call = [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto x = arguments.csr<T>(indptr, indices, values, cols, "X");
+          auto* const to = arguments.vector<std::int32_t>(flags, "flags", 1);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::csr_flags<T>(x, to, arguments.context());
+        };
+        if (values.is_none())
+          call(float{});
+        else
+          dispatch_device(values, "X", call);
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("cols"), py::arg("flags"), py::arg("stream"),
+      "flags <- what is so about a sparse matrix (CsrFlag)");
+  m.def("gram_workspace", &cuda::gram_workspace, py::arg("cols"), py::arg("nnz"), "bytes");
+  m.def(
+      "gram",
+      [](py::handle indptr, py::handle indices, py::handle values, py::handle weights, py::handle out,
+         py::handle workspace, std::uintptr_t stream) {
+        dispatch_device(out, "out", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto g = arguments.matrix<T>(out, "out");
+          if (g.rows != g.cols) throw py::value_error("out: expected a square matrix");
+          const auto x = arguments.csr<T>(indptr, indices, values, g.cols, "X");
+          const auto* const w = arguments.optional_vector<const double>(weights, "user_weights", x.rows);
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::gram<T>(x, w, g, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("weights"), py::arg("out"),
+      py::arg("workspace"), py::arg("stream"), "out <- X^T diag(weights) X");
+}
+
+void register_spd_inverse(py::module_& m) {
+  m.def("inverse_tile", &cuda::inverse_tile, py::arg("n"), "rows of a tile that suit a matrix of order n");
+  m.def(
+      "spd_inverse_workspace",
+      [](std::int64_t n, std::int64_t tile, std::int64_t itemsize, bool tensor_cores) {
+        return cuda::spd_inverse_workspace(n, tile, itemsize, precision(tensor_cores));
+      },
+      py::arg("n"), py::arg("tile"), py::arg("itemsize"), py::arg("tensor_cores"), "bytes");
+  m.def(
+      "spd_inverse",
+      [](py::handle a, std::int64_t tile, py::handle info, bool tensor_cores, py::handle workspace,
+         std::uintptr_t stream) {
+        if (tile < 1) throw py::value_error("tile: expected at least 1");
+        dispatch_device(a, "a", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto matrix = arguments.matrix<T>(a, "a");
+          if (matrix.rows != matrix.cols) throw py::value_error("a: expected a square matrix");
+          auto* const row = arguments.vector<std::int32_t>(info, "info", 1);
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::spd_inverse<T>(matrix, tile, row, precision(tensor_cores), arguments.context());
+        });
+      },
+      py::arg("a"), py::arg("tile"), py::arg("info"), py::arg("tensor_cores"), py::arg("workspace"), py::arg("stream"),
+      "a <- a^-1 (lower triangle read, both written); info <- -1, or the row at which it fails");
+  m.def(
+      "asymmetry",
+      [](py::handle a, py::handle worst, std::uintptr_t stream) {
+        dispatch_device(a, "a", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto matrix = arguments.matrix<const T>(a, "a");
+          if (matrix.rows != matrix.cols) throw py::value_error("a: expected a square matrix");
+          auto* const to = arguments.vector<double>(worst, "worst", 1);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::asymmetry<T>(matrix, to, arguments.context());
+        });
+      },
+      py::arg("a"), py::arg("worst"), py::arg("stream"),
+      "worst <- largest scaled |a - a^T|, or NaN where a is not finite");
+}
+
+void register_weights(py::module_& m) {
+  m.def(
+      "diagonal_weights",
+      [](py::handle c, py::handle alpha, py::handle beta, py::handle row_scale, py::handle out, std::uintptr_t stream) {
+        dispatch_device(out, "out", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto from = arguments.matrix<const T>(c, "C");
+          const std::int64_t n = from.rows;
+          if (from.cols != n) throw py::value_error("C: expected a square matrix");
+          const auto to = arguments.matrix<T>(out, "out", n, n);
+          const auto* const a = arguments.vector<const double>(alpha, "alpha", n);
+          const auto* const b = arguments.vector<const double>(beta, "beta", n);
+          const auto* const r = arguments.optional_vector<const double>(row_scale, "row_scale", n);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::diagonal_weights<T>(from, a, b, r, to, arguments.context());
+        });
+      },
+      py::arg("C"), py::arg("alpha"), py::arg("beta"), py::arg("row_scale"), py::arg("out"), py::arg("stream"),
+      "out <- diag(row_scale) (diag(alpha) + C diag(beta))");
+  m.def(
+      "miller_update",
+      [](py::handle h0_inverse, py::handle v, py::handle e1, py::handle e2, py::handle out, py::handle work,
+         std::uintptr_t stream) {
+        dispatch_device(out, "out", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto h = arguments.matrix<const T>(h0_inverse, "H0_inv");
+          const std::int64_t n = h.rows;
+          if (h.cols != n) throw py::value_error("H0_inv: expected a square matrix");
+          const auto right = arguments.matrix<const T>(v, "V", n, n);
+          const auto first = arguments.matrix<const T>(e1, "E1", n, n);
+          const auto second = arguments.matrix<const T>(e2, "E2", n, n);
+          const auto to = arguments.matrix<T>(out, "out", n, n);
+          const auto scratch = arguments.matrix<T>(work, "work", n, n);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::miller_update<T>(h, right, first, second, to, scratch, arguments.context());
+        });
+      },
+      py::arg("H0_inv"), py::arg("V"), py::arg("E1"), py::arg("E2"), py::arg("out"), py::arg("work"), py::arg("stream"),
+      "columns of out solve the DEQL paper's rank-two updates of H0");
+}
+
+void register_score(py::module_& m) {
+  m.def(
+      "score",
+      [](py::handle indptr, py::handle indices, py::handle values, py::handle w, py::handle out,
+         std::uintptr_t stream) {
+        dispatch_device(w, "W", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto weights = arguments.matrix<const T>(w, "W");
+          const auto x = arguments.csr<T>(indptr, indices, values, weights.rows, "X");
+          const auto to = arguments.matrix<T>(out, "out", x.rows, weights.cols);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::score<T>(x, weights, to, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("out"), py::arg("stream"),
+      "out <- X W");
+}
+
+/// `seen`: (indptr, indices) or None; `columns`: uint8 vector or None.
+cuda::Hidden hidden_view(DeviceArguments& arguments, const py::object& seen, py::handle columns, std::int64_t rows,
+                         std::int64_t n) {
+  cuda::Hidden hidden;
+  if (!seen.is_none()) {
+    const auto pair = seen.cast<py::tuple>();
+    const auto view = arguments.csr<float>(pair[0], pair[1], py::none(), n, "hidden");
+    if (view.rows != rows) throw py::value_error("hidden: expected " + std::to_string(rows) + " rows");
+    hidden.indptr = view.indptr;
+    hidden.indices = view.indices;
+  }
+  hidden.columns = arguments.optional_vector<const std::uint8_t>(columns, "columns", n);
+  return hidden;
+}
+
+/// The outputs of a selection, whose rows lie without gaps, k at least 1.
+struct Lists {
+  MatrixView<std::int32_t> items;
+  MatrixView<float> scores;
+};
+
+Lists lists(DeviceArguments& arguments, py::handle items, py::handle scores, std::int64_t rows) {
+  const auto to_items = arguments.matrix<std::int32_t>(items, "items", rows);
+  const auto to_scores = arguments.matrix<float>(scores, "out", rows, to_items.cols);
+  if (to_items.cols < 1) throw py::value_error("items: expected at least one column");
+  if (to_items.stride != to_items.cols || to_scores.stride != to_scores.cols)
+    throw py::value_error("items, out: rows must follow one another without gaps");
+  return {to_items, to_scores};
+}
+
+void register_topk(py::module_& m) {
+  m.def("topk_workspace", &cuda::topk_workspace, py::arg("rows"), py::arg("k"), py::arg("itemsize"), "bytes");
+  m.def(
+      "topk",
+      [](py::handle s, py::handle scale, const py::object& seen, py::handle columns, py::handle items,
+         py::handle scores, py::handle workspace, std::uintptr_t stream) {
+        dispatch_device(s, "scores", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto from = arguments.matrix<const T>(s, "scores");
+          const auto* const factor = arguments.optional_vector<const T>(scale, "scale", from.cols);
+          const cuda::Hidden hidden = hidden_view(arguments, seen, columns, from.rows, from.cols);
+          const Lists to = lists(arguments, items, scores, from.rows);
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::topk<T>(from, factor, hidden, to.items, to.scores, arguments.context());
+        });
+      },
+      py::arg("scores"), py::arg("scale"), py::arg("seen"), py::arg("columns"), py::arg("items"), py::arg("out"),
+      py::arg("workspace"), py::arg("stream"), "the k best of every row");
+  m.def(
+      "recommend",
+      [](py::handle indptr, py::handle indices, py::handle values, py::handle w, const py::object& seen,
+         py::handle columns, py::handle items, py::handle scores, py::handle workspace, std::uintptr_t stream) {
+        dispatch_device(w, "W", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto weights = arguments.matrix<const T>(w, "W");
+          const auto x = arguments.csr<T>(indptr, indices, values, weights.rows, "X");
+          const cuda::Hidden hidden = hidden_view(arguments, seen, columns, x.rows, weights.cols);
+          const Lists to = lists(arguments, items, scores, x.rows);
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::recommend<T>(x, weights, hidden, to.items, to.scores, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("seen"), py::arg("columns"),
+      py::arg("items"), py::arg("out"), py::arg("workspace"), py::arg("stream"), "the k best of every row of X W");
+}
+
+}  // namespace
+
+}  // namespace fastlae::bindings
+
+PYBIND11_MODULE(_cuda, m) {
+  namespace py = pybind11;
+  using namespace fastlae::bindings;
+  m.doc() = "Kernels of fastlae for CUDA devices. Use fastlae.ops, which checks and allocates.";
+  py::register_local_exception_translator([](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const fastlae::cuda::CudaError& e) {
+      const py::object type = py::module_::import("fastlae.errors").attr("CudaError");
+      py::set_error(type, type.attr("from_runtime")(e.code, e.what()));
+    }
+  });
+  register_devices(m);
+  register_gram(m);
+  register_spd_inverse(m);
+  register_weights(m);
+  register_score(m);
+  register_topk(m);
+}

@@ -1,0 +1,291 @@
+"""The ops for arrays on CUDA devices: `fastlae.ops` comes here when it is given one. Docstrings are there.
+
+The result is an array of the input's library on its device. Work is queued on that library's current stream; what waits
+for the device is said here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._arrays import DeviceCsr, Place, device_csr, on_cuda, place_of
+from .._backend import cuda
+from .._packed import PackedSymmetric
+from .._sparse import Csr, is_sparse
+from ..errors import NotPositiveDefiniteError
+from .topk import check_count, hidden_items
+from .weights import Diagonals, check_numbers
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
+
+
+def _place(*arrays: Any) -> Place:
+    place = place_of(*arrays)
+    assert place is not None, "called for arrays on a CUDA device only"
+    return place
+
+
+def _dtype(array: Any, name: str, place: Place, *, dtype: Any = None, shape: tuple[int, ...] | None = None) -> Any:
+    """The dtype of a floating array on the device; it must be `dtype` and have `shape` if they are given."""
+    if not on_cuda(array) or isinstance(array, DeviceCsr):
+        raise TypeError(f"{name}: expected an array on CUDA device {place.device}, got {type(array).__name__}")
+    found = place.library.dtype(array)
+    if found not in ((dtype,) if dtype else _FLOATS):
+        raise TypeError(f"{name}: expected {dtype or 'float32 or float64'}, got {array.dtype}")
+    if shape is not None and tuple(array.shape) != shape:
+        raise ValueError(f"{name}: expected shape {shape}, got {tuple(array.shape)}")
+    return found
+
+
+def _square(array: Any, name: str, place: Place, **expected: Any) -> Any:
+    dtype = _dtype(array, name, place, **expected)
+    if len(array.shape) != 2 or array.shape[0] != array.shape[1]:
+        raise ValueError(f"{name}: expected a square matrix, got shape {tuple(array.shape)}")
+    return dtype
+
+
+def gram(X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool) -> Any:
+    """X^T diag(w) X; waits once, for the check of an X that is on the device already."""
+    if packed or isinstance(out, PackedSymmetric):
+        raise ValueError("packed: not on a CUDA device; the CPU has packed matrices")
+    place = _place(X, out)
+    dtype = _gram_dtype(X, dtype, place) if out is None else _dtype(out, "out", place, dtype=dtype)
+    csr = device_csr(X, place, dtype=dtype)
+    users, items = csr.shape
+    weights = None
+    if user_weights is not None:
+        if on_cuda(user_weights):
+            _dtype(user_weights, "user_weights", place, dtype=np.dtype(np.float64), shape=(users,))
+            weights = user_weights
+        else:
+            host = check_numbers(user_weights, "user_weights")
+            if host.shape != (users,):
+                raise ValueError(f"user_weights: expected shape ({users},), got {host.shape}")
+            if (host < 0).any():
+                raise ValueError("user_weights: expected finite, non-negative numbers")
+            weights = place.from_host(host, np.float64)
+    size = cuda().gram_workspace(items, csr.nnz)
+    if out is None:
+        place.require(
+            items * items * dtype.itemsize + size,
+            f"a Gram matrix of {items} items",
+            "Fewer items need less (n squared).",
+        )
+        out = place.empty((items, items), dtype)
+    elif tuple(out.shape) != (items, items):
+        raise ValueError(f"out: expected shape ({items}, {items}), got {tuple(out.shape)}")
+    cuda().gram(csr.indptr, csr.indices, csr.values, weights, out, place.workspace(size), place.stream)
+    return out
+
+
+def _gram_dtype(X: Any, dtype: Any, place: Place) -> Any:
+    if dtype is not None:
+        return np.dtype(dtype)
+    values = X.values if isinstance(X, DeviceCsr) else X
+    return _FLOATS[1] if values is not None and place.library.dtype(values) == np.float64 else _FLOATS[0]
+
+
+def spd_inverse(a: Any, *, overwrite_a: bool, out: Any, tensor_cores: bool) -> Any:
+    """A^-1; waits twice: for the check of `a`, and for whether the factorisation succeeded."""
+    place = _place(a, out)
+    dtype = _square(a, "a", place)
+    n = int(a.shape[0])
+    if out is not None:
+        _dtype(out, "out", place, dtype=dtype, shape=(n, n))
+    elif overwrite_a:
+        out = a
+    else:
+        place.require(
+            n * n * dtype.itemsize + _inverse_bytes(n, dtype, tensor_cores),
+            f"the inverse of a matrix of order {n}",
+            "overwrite_a=True needs no second matrix.",
+        )
+        out = place.empty((n, n), dtype)
+    if out is not a:
+        out[...] = a
+    check_symmetric(out, "a", place)
+    invert_in_place(out, tensor_cores=tensor_cores)
+    return out
+
+
+def check_symmetric(a: Any, name: str, place: Place) -> None:
+    """Refuse what is not finite or not symmetric; waits."""
+    worst = place.empty(1, np.float64)
+    cuda().asymmetry(a, worst, place.stream)
+    skew = float(place.number(worst))
+    if np.isnan(skew):
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    if skew > _SYMMETRY[place.library.dtype(a)]:
+        raise ValueError(f"{name}: expected a symmetric matrix; [i, j] and [j, i] differ by {skew:.1e} of the diagonal")
+
+
+def _inverse_bytes(n: int, dtype: Any, tensor_cores: bool) -> int:
+    return int(cuda().spd_inverse_workspace(n, cuda().inverse_tile(n), dtype.itemsize, tensor_cores))
+
+
+def invert_in_place(a: Any, *, tensor_cores: bool = False) -> None:
+    """`spd_inverse` over `a` itself, for a matrix that is known to be finite and symmetric; waits once."""
+    place = _place(a)
+    dtype, n = place.library.dtype(a), int(a.shape[0])
+    if tensor_cores and dtype != np.float32:
+        raise ValueError(f"tensor_cores: for float32 only, got {dtype}")
+    if tensor_cores and not cuda().cublas_version():
+        raise ValueError("tensor_cores: needs cuBLAS, which was not found (torch and nvidia-cublas bring it)")
+    size = _inverse_bytes(n, dtype, tensor_cores)
+    place.require(size, f"inverting a matrix of order {n}", "Smaller matrices need less.")
+    info = place.empty(1, np.int32)
+    cuda().spd_inverse(a, cuda().inverse_tile(n), info, tensor_cores, place.workspace(size), place.stream)
+    row = int(place.number(info))
+    if row >= 0:
+        raise NotPositiveDefiniteError.at(row)
+
+
+def diagonal(a: Any) -> Any:
+    """The diagonal of a square matrix, as NumPy's float64; waits."""
+    place = _place(a)
+    return place.library.to_host(a.diagonal()).astype(np.float64)
+
+
+def add_to_diagonal(a: Any, numbers: Any) -> None:
+    """Numbers of the host onto the diagonal of a contiguous matrix."""
+    place = _place(a)
+    view = a.reshape(-1)[:: a.shape[0] + 1]
+    view += place.from_host(numbers, place.library.dtype(a))
+
+
+def symmetric(C: Any, name: str) -> Any:
+    """Check C, and its diagonal as NumPy's float64; waits."""
+    place = _place(C)
+    _square(C, name, place)
+    check_symmetric(C, name, place)
+    return diagonal(C)
+
+
+def diagonal_weights(C: Any, diagonals: Diagonals, *, out: Any) -> Any:
+    """W = diag(r) (diag(alpha) + C diag(beta)), in place if `out` is `C`; does not wait."""
+    place = _place(C, out)
+    dtype = _square(C, "C", place)
+    if out is None:
+        place.require(
+            C.shape[0] ** 2 * dtype.itemsize, f"a weight matrix of order {C.shape[0]}", "out=C writes over the inverse."
+        )
+        out = place.empty(tuple(C.shape), dtype)
+    else:
+        _dtype(out, "out", place, dtype=dtype, shape=tuple(C.shape))
+    vectors = [None if v is None else place.from_host(v, np.float64) for v in diagonals]
+    cuda().diagonal_weights(C, *vectors, out, place.stream)
+    return out
+
+
+def miller_update(H0_inv: Any, V: Any, E1: Any, E2: Any) -> Any:
+    """The general rank-two updates; waits for the check of H0_inv."""
+    place = _place(H0_inv, V, E1, E2)
+    dtype = _square(H0_inv, "H0_inv", place)
+    shape = tuple(H0_inv.shape)
+    for name, array in (("V", V), ("E1", E1), ("E2", E2)):
+        _dtype(array, name, place, dtype=dtype, shape=shape)
+    check_symmetric(H0_inv, "H0_inv", place)
+    place.require(
+        2 * shape[0] ** 2 * dtype.itemsize, f"the updates of order {shape[0]}", "deql_weights needs no further memory."
+    )
+    out, work = place.empty(shape, dtype), place.empty(shape, dtype)
+    cuda().miller_update(H0_inv, V, E1, E2, out, work, place.stream)
+    return out
+
+
+def score(X: Any, W: Any, *, out: Any) -> Any:
+    """X W; waits once, for the check of an X that is on the device already."""
+    place = _place(X, W, out)
+    dtype = _matrix(W, place)
+    csr = device_csr(X, place, dtype=dtype, cols=int(W.shape[0]))
+    shape = (csr.shape[0], int(W.shape[1]))
+    if out is None:
+        place.require(
+            shape[0] * shape[1] * dtype.itemsize,
+            f"scores of shape {shape}",
+            "Score fewer users at a time, or recommend().",
+        )
+        out = place.empty(shape, dtype)
+    else:
+        _dtype(out, "out", place, dtype=dtype, shape=shape)
+    cuda().score(csr.indptr, csr.indices, csr.values, W, out, place.stream)
+    return out
+
+
+def _matrix(W: Any, place: Place) -> Any:
+    if is_sparse(W):
+        raise TypeError("W: sparse weights are for the CPU only; a dense matrix on the device is needed here")
+    dtype = _dtype(W, "W", place)
+    if len(W.shape) != 2:
+        raise TypeError(f"W: expected a matrix, got {len(W.shape)} dimension(s)")
+    return dtype
+
+
+def _allocate(rows: int, k: int, itemsize: int, place: Place) -> tuple[Any, Any, Any]:
+    check_count(k, "k")
+    size = cuda().topk_workspace(rows, k, itemsize)
+    place.require(rows * k * 8 + size, f"{k} items for each of {rows} users", "A smaller k needs less.")
+    return place.empty((rows, k), np.int32), place.empty((rows, k), np.float32), place.workspace(size)
+
+
+def topk(scores: Any, *, k: int, scale: Any, hidden: Any, columns: Any) -> Any:
+    """The k largest of every row; waits once where `hidden` is on the device."""
+    place = _place(scores, hidden)
+    dtype = _dtype(scores, "scores", place)
+    if len(scores.shape) != 2:
+        raise TypeError("scores: expected two dimensions")
+    rows, n = (int(size) for size in scores.shape)
+    if scale is not None and not on_cuda(scale):
+        scale = place.from_host(check_numbers(scale, "scale"), dtype)
+    if columns is not None and not on_cuda(columns):
+        host = np.asarray(columns)
+        if host.dtype != np.bool_:
+            raise TypeError(f"columns: expected a vector of bool, got {host.dtype}")
+        columns = place.from_host(host, np.uint8)
+    elif columns is not None:
+        columns = place.library.astype(columns, np.uint8)
+    for name, vector in (("scale", scale), ("columns", columns)):
+        if vector is not None and tuple(vector.shape) != (n,):
+            raise ValueError(f"{name}: expected shape ({n},), got {tuple(vector.shape)}")
+    seen = None
+    if hidden is not None:
+        csr = device_csr(hidden, place, "hidden", dtype=np.float32, cols=n)
+        if csr.shape[0] != rows:
+            raise ValueError(f"hidden: expected {rows} rows, got {csr.shape[0]}")
+        seen = csr[:2]
+    items, best, workspace = _allocate(rows, k, dtype.itemsize, place)
+    cuda().topk(scores, scale, seen, columns, items, best, workspace, place.stream)
+    return items, best
+
+
+def recommend(
+    X: Any, W: Any, *, k: int, exclude_seen: bool, items: Any, forbid: Any, never: Any = None, nonnegative: bool = False
+) -> Any:
+    """The k best of every row of X W; waits once where X is on the device.
+
+    With a sparse `forbid`, X and `forbid` are brought to the host, and what is hidden goes back.
+    """
+    place = _place(X, W)
+    dtype = _matrix(W, place)
+    m, n = (int(size) for size in W.shape)
+    csr = device_csr(X, place, dtype=dtype, cols=m, nonnegative=nonnegative)
+    if exclude_seen and m != n:
+        raise ValueError(f"exclude_seen: needs as many input as target items, got W of shape {(m, n)}")
+    per_user = is_sparse(forbid) or isinstance(forbid, (Csr, DeviceCsr)) or on_cuda(forbid)
+    if isinstance(forbid, DeviceCsr) or on_cuda(forbid):
+        forbid = device_csr(forbid, place, "forbid", dtype=np.float32, cols=n).to_host()
+    rows = csr.to_host() if per_user else Csr(np.zeros(1, np.int64), np.zeros(0, np.int32), None, (0, n))
+    hidden, columns = hidden_items(
+        rows, n, exclude_seen=exclude_seen and per_user, items=items, forbid=forbid, never=never
+    )
+    seen: Any = csr[:2] if exclude_seen else None
+    if per_user:
+        assert hidden is not None
+        seen = (place.from_host(hidden[0], np.int64), place.from_host(hidden[1], np.int32))
+    masked = None if columns is None else place.from_host(columns, np.uint8)
+    best_items, best, workspace = _allocate(csr.shape[0], k, dtype.itemsize, place)
+    cuda().recommend(csr.indptr, csr.indices, csr.values, W, seen, masked, best_items, best, workspace, place.stream)
+    return best_items, best
