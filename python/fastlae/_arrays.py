@@ -135,7 +135,8 @@ class _CuPy:
         return array.astype(dtype, copy=False)
 
     def dtype(self, array: Any) -> np.dtype[Any]:
-        return np.dtype(array.dtype)
+        dtype: np.dtype[Any] = np.dtype(array.dtype)
+        return dtype
 
     def device(self, array: Any) -> int:
         return int(getattr(array, "data", array).device.id)
