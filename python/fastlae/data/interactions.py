@@ -536,5 +536,6 @@ def _check_filters(
     for value, name in ((min_user_items, "min_user_items"), (min_item_users, "min_item_users")):
         if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
             raise ValueError(f"{name}: expected a whole number of at least 0, got {value!r}")
-    if min_rating is not None and not (np.isscalar(min_rating) and np.isfinite(min_rating)):
+    number = isinstance(min_rating, (int, float, np.integer, np.floating)) and np.isfinite(min_rating)
+    if min_rating is not None and not number:
         raise ValueError(f"min_rating: expected a number, got {min_rating!r}")
