@@ -13,7 +13,7 @@ import scipy
 import scipy.linalg.blas
 
 from .. import __version__, _memory
-from .._backend import instruction_set
+from .._backend import cuda_status, instruction_set
 from .._threads import available_threads
 
 _INTERESTING = (
@@ -53,7 +53,7 @@ def info() -> str:
             "what this processor can; fastlae itself is not affected"
         )
     found = importlib.util.find_spec("fastlae._cuda") is not None
-    lines.append(f"CUDA           {'module built' if found else 'not in this build'}")
+    lines.append(f"CUDA           {cuda_status() if found else 'not in this build'}")
     return "\n".join(lines)
 
 
