@@ -7,7 +7,7 @@ CTEST_FLAGS ?= --output-on-failure
 BIN := $(VENV)/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 # What the package is built from; where none of it changed, nothing is installed again.
-SOURCES := pyproject.toml CMakeLists.txt LICENSE README.md $(shell find csrc python -type f -not -name '*.pyc')
+SOURCES := pyproject.toml CMakeLists.txt cmake/cuda.cmake LICENSE README.md $(shell find csrc python -type f -not -name '*.pyc')
 CPP := $(shell find csrc tests/native -name '*.[ch]pp' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh')
 
 # A caller's PYTHONPATH could put another fastlae first, and OPENBLAS_* sets threads and kernels of another program.
@@ -62,6 +62,18 @@ native: $(VENV)/native ## the native tests alone, without sanitizers
 	  -DFASTLAE_WERROR=$(or $(FASTLAE_WERROR),OFF) -DFASTLAE_SANITIZE=$(SANITIZE) --log-level=WARNING
 	$(BIN)/cmake --build $(NATIVE_BUILD)
 	$(BIN)/ctest --test-dir $(NATIVE_BUILD) $(CTEST_FLAGS)
+
+CUDA_BUILD := build/cuda-report
+.PHONY: cuda-report
+cuda-report: $(VENV)/installed $(VENV)/native ## compile and link the CUDA module for every architecture; fails on spills
+	$(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN)/ninja)" -S . -B $(CUDA_BUILD) \
+	  -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(abspath $(BIN)/python)" \
+	  -Dpybind11_DIR="$$($(BIN)/python -m pybind11 --cmakedir)" -DFASTLAE_CUDA=ON -DFASTLAE_CUDA_REPORT=ON \
+	  -DFASTLAE_WERROR=$(or $(FASTLAE_WERROR),OFF) --log-level=WARNING
+	$(BIN)/cmake --build $(CUDA_BUILD) --target _cuda --clean-first > $(CUDA_BUILD)/ptxas.log 2>&1 \
+	  || { tail -n 40 $(CUDA_BUILD)/ptxas.log; exit 1; }
+	@grep -c "bytes spill stores" $(CUDA_BUILD)/ptxas.log | sed 's/$$/ kernels (one for each architecture and type) compiled/'
+	@! grep -B2 -E "[1-9][0-9]* bytes spill" $(CUDA_BUILD)/ptxas.log
 
 clean: ## remove everything that was built or installed here
 	rm -rf build dist $(VENV) $(DEMO_VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -16,6 +16,8 @@ import cuda_stand_in
 import fastlae
 from fastlae import CudaError, NotPositiveDefiniteError, ops
 
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse:UserWarning")  # torch says that sparse_csr is new
+
 
 class Arrays:
     """To the device and back, in the terms of one library."""
@@ -33,7 +35,7 @@ class Arrays:
         if self.name == "torch":
             torch = importlib.import_module("torch")
             parts = [torch.from_numpy(np.array(part)).cuda() for part in (X.indptr, X.indices, X.data)]
-            return torch.sparse_csr_tensor(*parts, size=X.shape)
+            return torch.sparse_csr_tensor(*parts, size=X.shape, check_invariants=True)
         if self.name == "cupy":
             return importlib.import_module("cupyx.scipy.sparse").csr_matrix(X)
         return cuda_stand_in.csr_matrix(X)

@@ -209,7 +209,8 @@ Lists lists(DeviceArguments& arguments, py::handle items, py::handle scores, std
 }
 
 void register_topk(py::module_& m) {
-  m.def("topk_workspace", &cuda::topk_workspace, py::arg("rows"), py::arg("k"), py::arg("itemsize"), "bytes");
+  m.def("topk_workspace", &cuda::topk_workspace, py::arg("rows"), py::arg("n"), py::arg("k"), py::arg("itemsize"),
+        "bytes");
   m.def(
       "topk",
       [](py::handle s, py::handle scale, const py::object& seen, py::handle columns, py::handle items,

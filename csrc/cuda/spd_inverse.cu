@@ -87,18 +87,18 @@ void copy(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t 
            context, from, from_stride, to, to_stride, rows, cols);
 }
 
-/// high <- p with the mantissa cut to TF32's ten bits, low <- the rest, exactly.
+/// high <- p rounded to the ten bits of TF32's mantissa, low <- the rest, exactly.
 __global__ void split_kernel(const float* p, int64_t count, float* high, float* low) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; at < count; at += step) {
     union {
       float number;
       std::uint32_t bits;
-    } cut;
-    cut.number = p[at];
-    cut.bits &= 0xffffe000u;
-    high[at] = cut.number;
-    low[at] = p[at] - cut.number;
+    } rounded;
+    rounded.number = p[at];
+    rounded.bits = (rounded.bits + 0x1000u) & 0xffffe000u;
+    high[at] = rounded.number;
+    low[at] = p[at] - rounded.number;
   }
 }
 

@@ -13,8 +13,8 @@ namespace {
 using std::int32_t;
 using std::int64_t;
 
-constexpr int kThreads = 256;       // of the kernels that only move data
-constexpr int64_t kFewRows = 1024;  // up to here, one launch walks all tiles: there is little of W to share
+constexpr int kThreads = 256;            // of the kernels that only move data
+constexpr int64_t kEnoughBlocks = 1024;  // to fill a device: with fewer rows, several blocks share one
 
 /// Whether candidate (score, item) comes before the other: larger first, ties to the smaller item.
 template <class T>
@@ -127,17 +127,33 @@ __device__ void merge(const List<T>& list, const T* scores, const int32_t* items
   }
 }
 
-/// A block takes one row through tiles of columns [first, last): scores, hides, keeps what beats the k-th best so far,
-/// and merges that into the row's list.
+/// Lists of all rows, part by part.
+template <class T>
+struct Lists {
+  T* scores;
+  int32_t* items;
+  int64_t rows, k;
+
+  __device__ List<T> of(int64_t part, int64_t u) const {
+    const int64_t at = (part * rows + u) * k;
+    return {scores + at, items + at, k};
+  }
+};
+
+/// A block takes one row through its part of the tiles of columns [first, last): scores, hides, keeps what beats the
+/// k-th best so far, and merges that into the row's list.
 template <class T, class Rows>
 __global__ void __launch_bounds__(kScoreThreads)
-    select_kernel(Rows rows, Hidden hidden, int64_t first, int64_t last, int64_t k, int32_t* items, T* best) {
+    select_kernel(Rows rows, Hidden hidden, int64_t first, int64_t last, Lists<T> lists) {
   __shared__ T tile[kScoreTile], scores[kScoreTile];
   __shared__ int32_t where[kScoreTile];
   __shared__ int count;
   const int64_t u = blockIdx.x;
   if (!rows.any(u)) return;
-  const List<T> list{best + u * k, items + u * k, k};
+  const int64_t part = blockIdx.y, parts = gridDim.y, tiles = (last - first + kScoreTile - 1) / kScoreTile;
+  const List<T> list = lists.of(part, u);
+  last = smaller(last, first + tiles * (part + 1) / parts * kScoreTile);
+  first += tiles * part / parts * kScoreTile;
   const T never = T(-INFINITY);
   for (int64_t j = first; j < last; j += kScoreTile) {
     const int64_t width = smaller<int64_t>(kScoreTile, last - j);
@@ -150,7 +166,7 @@ __global__ void __launch_bounds__(kScoreThreads)
       for (; e < end && hidden.indices[e] < j + width; e += kScoreThreads) tile[hidden.indices[e] - j] = never;
       __syncthreads();
     }
-    const T bar = list.scores[k - 1];
+    const T bar = list.scores[list.k - 1];
     for (int c = static_cast<int>(threadIdx.x); c < width; c += kScoreThreads)
       if (tile[c] > bar && !(hidden.columns && hidden.columns[j + c])) {
         const int at = atomicAdd(&count, 1);
@@ -173,50 +189,87 @@ __global__ void fill_kernel(T* to, T value, int64_t count) {
   for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; at < count; at += step) to[at] = value;
 }
 
-__global__ void round_kernel(const double* from, float* to, int64_t count) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
-  for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; at < count; at += step)
-    to[at] = static_cast<float>(from[at]);
+/// The first part's list of a row takes in those of the others, whose items are larger, and goes to the output.
+template <class T>
+__global__ void __launch_bounds__(kScoreThreads)
+    collect_kernel(Lists<T> lists, int64_t parts, int32_t* items, float* best) {
+  __shared__ T scores[kScoreTile];
+  __shared__ int32_t where[kScoreTile];
+  const int64_t u = blockIdx.x, k = lists.k;
+  const List<T> list = lists.of(0, u);
+  for (int64_t part = 1; part < parts; ++part) {
+    const List<T> other = lists.of(part, u);
+    for (int64_t begin = 0; begin < k; begin += kScoreTile) {
+      const auto width = static_cast<int>(smaller<int64_t>(kScoreTile, k - begin));
+      for (int c = static_cast<int>(threadIdx.x); c < width; c += kScoreThreads) {
+        scores[c] = other.scores[begin + c];
+        where[c] = other.items[begin + c];
+      }
+      __syncthreads();
+      const int better = candidates_ahead_of(scores, width, list.scores[k - 1]);  // a tie with the last one loses
+      __syncthreads();
+      if (better > 0) merge(list, scores, where, better);
+      __syncthreads();
+      if (better < width) break;
+    }
+  }
+  for (int64_t r = threadIdx.x; r < k; r += kScoreThreads) {
+    items[u * k + r] = list.items[r];
+    best[u * k + r] = static_cast<float>(list.scores[r]);
+  }
 }
 
-/// Empty lists, then all tiles of `n` columns: one launch for each, so that W's part of a tile serves all rows while it
-/// is in the cache, or one launch for all.
+int64_t parts_of(int64_t rows, int64_t n) {
+  return rows == 0 ? 1 : std::clamp<int64_t>(kEnoughBlocks / rows, 1, std::max<int64_t>(1, blocks_for(n, kScoreTile)));
+}
+
+/// Empty lists, then all tiles of `n` columns. Many rows: one launch for each tile, so that W's part of it serves all
+/// of them while it is in the cache. Few rows: one launch, where blocks share out the tiles of a row.
 template <class T, class Rows>
-void select(const Rows& rows, int64_t n, bool tile_by_tile, const Hidden& hidden, MatrixView<int32_t> items,
-            MatrixView<float> scores, const DeviceContext& context) {
-  const int64_t count = items.rows * items.cols;
+void select(const Rows& rows, int64_t n, const Hidden& hidden, MatrixView<int32_t> items, MatrixView<float> scores,
+            const DeviceContext& context) {
+  const int64_t parts = parts_of(items.rows, n), count = items.rows * items.cols * parts;
   if (count == 0) return;
-  T* best;
-  if constexpr (std::is_same_v<T, float>)
-    best = scores.data;
-  else
-    best = Arena(context).take<T>(count);
-  const unsigned grid = grid_size(blocks_for(count, kThreads));
-  set_bytes(items.data, 0xff, count * 4, context);
-  launch(fill_kernel<T>, grid, kThreads, 0, context, best, T(-INFINITY), count);
-  const int64_t step = tile_by_tile ? kScoreTile : std::max<int64_t>(n, 1);
+  Lists<T> lists{nullptr, items.data, items.rows, items.cols};
+  bool in_place = false;
+  if constexpr (std::is_same_v<T, float>) {
+    in_place = parts == 1;
+    lists.scores = scores.data;
+  }
+  if (!in_place) {
+    Arena arena(context);
+    lists.scores = arena.take<T>(count);
+    lists.items = arena.take<int32_t>(count);
+  }
+  set_bytes(lists.items, 0xff, count * 4, context);
+  launch(fill_kernel<T>, grid_size(blocks_for(count, kThreads)), kThreads, 0, context, lists.scores, T(-INFINITY),
+         count);
+  const int64_t step = parts == 1 ? kScoreTile : n;
   for (int64_t j = 0; j < n; j += step)
-    launch(select_kernel<T, Rows>, static_cast<unsigned>(items.rows), kScoreThreads, 0, context, rows, hidden, j,
-           std::min(n, j + step), items.cols, items.data, best);
-  if constexpr (!std::is_same_v<T, float>) launch(round_kernel, grid, kThreads, 0, context, best, scores.data, count);
+    launch(select_kernel<T, Rows>, dim3(static_cast<unsigned>(items.rows), static_cast<unsigned>(parts)), kScoreThreads,
+           0, context, rows, hidden, j, std::min(n, j + step), lists);
+  if (!in_place)
+    launch(collect_kernel<T>, static_cast<unsigned>(items.rows), kScoreThreads, 0, context, lists, parts, items.data,
+           scores.data);
 }
 
 }  // namespace
 
-int64_t topk_workspace(int64_t rows, int64_t k, int64_t itemsize) {
-  return itemsize == 4 ? 0 : aligned(rows * k * itemsize);
+int64_t topk_workspace(int64_t rows, int64_t n, int64_t k, int64_t itemsize) {
+  const int64_t parts = parts_of(rows, n), count = rows * k * parts;
+  return itemsize == 4 && parts == 1 ? 0 : aligned(count * itemsize) + aligned(count * 4);
 }
 
 template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<int32_t> items,
           MatrixView<float> scores, const DeviceContext& context) {
-  select<T>(DenseRows<T>{s, scale}, s.cols, false, hidden, items, scores, context);
+  select<T>(DenseRows<T>{s, scale}, s.cols, hidden, items, scores, context);
 }
 
 template <class T>
 void recommend(const DeviceCsr<T>& x, MatrixView<const T> w, const Hidden& hidden, MatrixView<int32_t> items,
                MatrixView<float> scores, const DeviceContext& context) {
-  select<T>(SparseRows<T>{x, w}, w.cols, x.rows > kFewRows, hidden, items, scores, context);
+  select<T>(SparseRows<T>{x, w}, w.cols, hidden, items, scores, context);
 }
 
 #define FASTLAE_INSTANTIATE(T)                                                                                \

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,8 +90,7 @@ class _Torch:
 
     def dtype(self, array: Any) -> np.dtype[Any]:
         name = str(array.dtype).removeprefix("torch.")
-        known: np.dtype[Any] = np.dtype(getattr(np, name, object))  # object: NumPy has none such
-        return known
+        return np.dtype(getattr(np, name, object))  # object: NumPy has none such
 
     def device(self, array: Any) -> int:
         return int(array.device.index or 0)
@@ -135,8 +134,7 @@ class _CuPy:
         return array.astype(dtype, copy=False)
 
     def dtype(self, array: Any) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(array.dtype)
-        return dtype
+        return cast("np.dtype[Any]", np.dtype(array.dtype))
 
     def device(self, array: Any) -> int:
         return int(getattr(array, "data", array).device.id)

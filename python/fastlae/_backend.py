@@ -54,3 +54,12 @@ def _cublas_path() -> str:
 def instruction_set() -> str:
     """The instruction set that the CPU kernels use."""
     return str(_core.isa())
+
+
+def cuda_status() -> str:
+    """What the CUDA module finds here, in one line."""
+    try:
+        count = cuda().device_count()[0]
+    except CudaError as error:
+        return f"module built; {error}"
+    return f"module built; {count} device(s)"

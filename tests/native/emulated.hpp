@@ -40,7 +40,7 @@ cuda::DeviceCsr<T> device_csr(const Csr<T>& x, int64_t cols, bool values) {
 
 /// Runs `body` under several schedules.
 inline void under_schedules(const std::function<void()>& body) {
-  for (const unsigned seed : {1u, 2u, 3u}) {
+  for (const unsigned seed : {1u, 2u}) {
     cuda::emulation::Block::current().seed(seed);
     body();
   }

@@ -44,7 +44,7 @@ void check(int64_t users, int64_t n, int64_t k, bool hide, double density = 0.05
   Matrix<std::int32_t> expected_items(users, k), items(users, k);
   Matrix<float> expected_scores(users, k), scores(users, k);
   under_schedules([&] {
-    const Device device(cuda::topk_workspace(users, k, sizeof(T)));
+    const Device device(cuda::topk_workspace(users, n, k, sizeof(T)));
     cuda::score<T>(device_csr(data, n, false), w.view(), s.view(), device.context());
     CHECK(s.intact(), "written between rows");
     for (int64_t u = 0; u < users; ++u)
@@ -73,6 +73,7 @@ int main() {
     check<float>(2, 1, 3, hide);
     check<float>(0, 8, 3, hide);
   }
-  check<float>(1030, 20, 3, true, 0.2);  // many rows: a launch a tile
+  check<float>(1030, 20, 3, true, 0.2);  // many rows: one block each, and a launch a tile
+  check<double>(2, 1300, 600, true);     // few rows: several lists each, longer than what is merged at a time
   return report_emulated("recommend");
 }

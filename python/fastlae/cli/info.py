@@ -14,7 +14,7 @@ import scipy
 import scipy.linalg.blas
 
 from .. import __version__, _memory
-from .._backend import instruction_set
+from .._backend import cuda_status, instruction_set
 from .._threads import available_threads
 
 _INTERESTING = (
@@ -66,7 +66,7 @@ def info() -> str:
         if warning := _blas_warning(library, flags):
             lines.append(f"  warning      {warning}")
     found = importlib.util.find_spec("fastlae._cuda") is not None
-    lines.append(f"CUDA           {'module built' if found else 'not in this build'}")
+    lines.append(f"CUDA           {cuda_status() if found else 'not in this build'}")
     return "\n".join(lines)
 
 

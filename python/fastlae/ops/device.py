@@ -224,9 +224,9 @@ def _matrix(W: Any, place: Place) -> Any:
     return dtype
 
 
-def _allocate(rows: int, k: int, itemsize: int, place: Place) -> tuple[Any, Any, Any]:
+def _allocate(rows: int, n: int, k: int, itemsize: int, place: Place) -> tuple[Any, Any, Any]:
     check_count(k, "k")
-    size = cuda().topk_workspace(rows, k, itemsize)
+    size = cuda().topk_workspace(rows, n, k, itemsize)
     place.require(rows * k * 8 + size, f"{k} items for each of {rows} users", "A smaller k needs less.")
     return place.empty((rows, k), np.int32), place.empty((rows, k), np.float32), place.workspace(size)
 
@@ -256,7 +256,7 @@ def topk(scores: Any, *, k: int, scale: Any, hidden: Any, columns: Any) -> Any:
         if csr.shape[0] != rows:
             raise ValueError(f"hidden: expected {rows} rows, got {csr.shape[0]}")
         seen = csr[:2]
-    items, best, workspace = _allocate(rows, k, dtype.itemsize, place)
+    items, best, workspace = _allocate(rows, n, k, dtype.itemsize, place)
     cuda().topk(scores, scale, seen, columns, items, best, workspace, place.stream)
     return items, best
 
@@ -286,6 +286,6 @@ def recommend(
         assert hidden is not None
         seen = (place.from_host(hidden[0], np.int64), place.from_host(hidden[1], np.int32))
     masked = None if columns is None else place.from_host(columns, np.uint8)
-    best_items, best, workspace = _allocate(csr.shape[0], k, dtype.itemsize, place)
+    best_items, best, workspace = _allocate(csr.shape[0], n, k, dtype.itemsize, place)
     cuda().recommend(csr.indptr, csr.indices, csr.values, W, seen, masked, best_items, best, workspace, place.stream)
     return best_items, best

@@ -41,8 +41,8 @@ def spd_inverse(
         Written instead of a new array; may be `a`.
     tensor_cores : bool
         On a CUDA device, for float32: large products on tensor cores, each factor as the sum of two TF32 numbers, three
-        of the four products. What is left out is up to 2**-22 of the product of the factors' magnitudes, beside
-        float32's own 2**-24.
+        of the four products. What is left out is at most 3 * 2**-22 of the product of the factors' magnitudes,
+        beside float32's own 2**-24. Needs cuBLAS.
     num_threads : int
         0 means all that the process may use. The result is the same, bit for bit, for any number.
 

@@ -23,8 +23,8 @@ std::int64_t spd_inverse_workspace(std::int64_t n, std::int64_t tile, std::int64
 /// A <- A^-1 by Cholesky in one sweep over tile rows (mathematics: docs/design.md, "The inverse").
 ///
 /// Only the lower triangle of A is read; both are written. `info` becomes -1, or the first row whose pivot is not
-/// positive; A is then destroyed. kTf32x3 leaves out the product of the operands' residuals, 2^-22 of |P| |P|^T a
-/// step beside the 2^-24 of float32's own rounding, and needs cuBLAS.
+/// positive; A is then destroyed. kTf32x3 writes the panel P as H + L, H and L in TF32, and leaves out L L^T and
+/// what L loses: at most 3 2^-22 of |P| |P|^T, entry by entry, a step, beside float32's own 2^-24 a product.
 template <class T>
 void spd_inverse(MatrixView<T> a,     // (n, n) in: A, out: A^-1
                  std::int64_t tile,   // rows of a tile

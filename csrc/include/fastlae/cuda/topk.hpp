@@ -16,8 +16,9 @@ struct Hidden {
   const std::uint8_t* columns = nullptr;  // (n) non-zero: hidden from everybody
 };
 
-/// Bytes of workspace of `topk` and `recommend`: none for float, the running scores for double.
-std::int64_t topk_workspace(std::int64_t rows, std::int64_t k, std::int64_t itemsize);
+/// Bytes of workspace of `topk` and `recommend`: lists as they grow, several for each row where there are few rows;
+/// none for float and many rows, where the outputs hold them.
+std::int64_t topk_workspace(std::int64_t rows, std::int64_t n, std::int64_t k, std::int64_t itemsize);
 
 template <class T>
 void topk(MatrixView<const T> s,  // (rows, n)
