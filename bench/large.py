@@ -75,6 +75,7 @@ def first_steps(order: str, storage: str, seconds: str) -> dict[str, Any]:
 
 def _interrupted(seconds: float, call: Callable[[], Any]) -> None:
     """Call, and press Ctrl-C after so many seconds."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may have been told to ignore it
     threading.Timer(seconds, signal.raise_signal, (signal.SIGINT,)).start()
     try:
         call()
