@@ -114,9 +114,9 @@ def amazon_start(storage: str, seconds: str) -> dict[str, Any]:
 CASES: dict[str, tuple[str, ...]] = {
     "inverse_40981": ("inverse", "40981", "full"),
     "inverse_40981_packed": ("inverse", "40981", "packed"),
-    "memory_91599_packed": ("first_steps", "91599", "packed", "60"),
+    "memory_91599_packed": ("first_steps", "91599", "packed", "30"),
     "amazon_packed": ("amazon", "packed"),
-    "memory_amazon_full": ("amazon_start", "full", "90"),
+    "memory_amazon_full": ("amazon_start", "full", "30"),
 }
 
 
