@@ -118,6 +118,35 @@ def test_duplicates_are_summed_without_wrapping_and_the_input_stays(format, dtyp
         np.testing.assert_array_equal(getattr(A, name), array)
 
 
+@pytest.mark.parametrize(
+    ("data", "indices", "want"),
+    [
+        ([2, 3], [0, 2], [2, 0, 3]),
+        ([1, 1], [0, 2], [1, 0, 1]),
+        ([3, 2], [2, 0], [2, 0, 3]),
+        ([1, 1, 1], [1, 1, 2], [0, 2, 1]),
+        ([0, 2], [0, 2], [0, 0, 2]),
+        ([], [], [0, 0, 0]),
+        ([1], [3], "column index"),
+        ([1], [-1], "column index"),
+        ([1, np.inf], [0, 1], "finite"),
+        ([np.nan, 1], [0, 1], "finite"),
+    ],
+)
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_one_row_is_checked_like_many(data, indices, want, index):
+    A = sp.csr_matrix((1, 3), dtype=np.float32)
+    A.data, A.indices = np.array(data, np.float32), np.array(indices, index)
+    A.indptr = np.array([0, len(data)], index)
+    W = np.eye(3, dtype=np.float32)
+    if isinstance(want, str):
+        with pytest.raises(ValueError, match=want):
+            score(A, W)
+    else:
+        np.testing.assert_array_equal(score(A, W), [want])
+        np.testing.assert_array_equal(A.indices, indices)
+
+
 def test_int64_indices_and_stored_zeros():
     A = sp.csr_matrix(
         (np.array([0.0, 2.0, 0.0]), np.array([2, 0, 1], np.int64), np.array([0, 2, 3], np.int64)), shape=(2, 3)

@@ -69,14 +69,15 @@ void register_topk(py::module_& m) {
          const py::array& scores, int num_threads) {
         const Context context = make_context(num_threads);
         const auto w_values = w[2].cast<py::array>();
-        dispatch(w_values, "W", [&](auto zero) {
+        const auto w_indptr = w[0].cast<py::array>();
+        const auto call = [&](auto zero, auto pointer) {
           using T = decltype(zero);
-          CsrView<T> weights;  // the kernel checks its structure
-          const auto w_indptr = w[0].cast<py::array>();
+          using Pointer = decltype(pointer);
+          CsrView<T, Pointer> weights;  // the kernel checks its structure
           weights.rows = w_indptr.size() - 1;
           if (weights.rows < 0) throw py::value_error("W: expected row pointers");
           weights.cols = n;
-          weights.indptr = vector<const std::int64_t>(w_indptr, "W", weights.rows + 1);
+          weights.indptr = vector<const Pointer>(w_indptr, "W", weights.rows + 1);
           const std::int64_t entries = w_values.size();
           weights.indices = vector<const std::int32_t>(w[1].cast<py::array>(), "W", entries);
           weights.values = vector<const T>(w_values, "W", entries);
@@ -87,6 +88,12 @@ void register_topk(py::module_& m) {
           if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
           py::gil_scoped_release release;
           recommend<T>(x, weights, entries, hidden, to_items, to_scores, context);
+        };
+        dispatch(w_values, "W", [&](auto zero) {
+          if (has_dtype<std::int32_t>(w_indptr))
+            call(zero, std::int32_t{});
+          else
+            call(zero, std::int64_t{});
         });
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("n"), py::arg("seen"),

@@ -19,7 +19,11 @@ using simd::kScoreTile;
 using std::int64_t;
 
 constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keeps while W passes
-constexpr int64_t kTilesAtOnce = 8;            // a thread takes at a time: four kilobytes of every row
+// Branches of the selection are hard to foresee. Scores of some users are summed first, so that a wrong guess does not
+// throw away what was being fetched for the next user.
+constexpr int64_t kUsersAtOnce = 16;
+constexpr int64_t kRowsAhead = 3;    // of a sparse W that are fetched before they are needed
+constexpr int64_t kTilesAtOnce = 8;  // a thread takes at a time: four kilobytes of every row
 
 template <class T>
 struct Candidate {
@@ -44,22 +48,23 @@ class Selector {
   Selector(int64_t k, Candidate<T>* buffer) : k_(k), buffer_(buffer) {}
 
   /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
-  void offer(const T* scores, int64_t count, int64_t first) {
-    constexpr int64_t step = 16;
-    for (int64_t j = 0; j < count; j += step) {
-      const int64_t end = std::min(count, j + step);
-      if (end - j == step) {  // the common case, without a branch inside
-        int above = 0;
-        for (int64_t l = 0; l < step; ++l) above |= scores[j + l] > bar_;
-        if (!above) continue;
-      }
-      for (int64_t l = j; l < end; ++l)
-        if (scores[l] > bar_) {
-          buffer_[size_++] = {scores[l], static_cast<std::int32_t>(first + l)};
-          if (size_ == capacity(k_)) cut();
+  void offer(simd::Above<T> above, const T* scores, int64_t count, int64_t first) {
+    for (int64_t j = 0; j < count; j += kAtOnce) {
+      std::uint32_t found = above_bar(above, scores + j, count - j);
+      while (found) {
+        const int64_t l = j + __builtin_ctz(found);
+        found &= found - 1;
+        buffer_[size_++] = {scores[l], static_cast<std::int32_t>(first + l)};
+        if (size_ == capacity(k_)) {
+          cut();
+          found &= above_bar(above, scores + j, count - j);
         }
+      }
     }
   }
+
+  /// Fetches where the next candidates go: buffers of many users are more than a cache holds.
+  void prefetch() const { __builtin_prefetch(buffer_ + size_, 1); }
 
   const Candidate<T>* begin() const { return buffer_; }
   const Candidate<T>* end() const { return buffer_ + size_; }
@@ -69,6 +74,15 @@ class Selector {
   }
 
  private:
+  static constexpr int64_t kAtOnce = simd::kScorePanel;
+
+  std::uint32_t above_bar(simd::Above<T> above, const T* scores, int64_t count) const {
+    if (count >= kAtOnce) return above(scores, bar_);
+    std::uint32_t found = 0;
+    for (int64_t l = 0; l < count; ++l) found |= static_cast<std::uint32_t>(scores[l] > bar_) << l;
+    return found;
+  }
+
   void cut() {
     std::nth_element(buffer_, buffer_ + (k_ - 1), buffer_ + size_);
     size_ = k_;
@@ -153,8 +167,8 @@ void hide(const Hidden& hidden, int64_t u, int64_t j, int64_t width, int64_t& at
 }
 
 /// That row i of W lies within its `entries` stored values, and its columns within W.
-template <class T>
-void check_row(const CsrView<T>& w, int64_t i, int64_t entries) {
+template <class T, class Pointer>
+void check_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
   const int64_t begin = w.indptr[i], end = w.indptr[i + 1];
   bool sound = 0 <= begin && begin <= end && end <= entries;
   if (sound) {
@@ -163,6 +177,18 @@ void check_row(const CsrView<T>& w, int64_t i, int64_t entries) {
     sound = begin == end || largest < static_cast<std::uint64_t>(w.cols);
   }
   if (!sound) throw std::invalid_argument("W: row pointers or column indices are out of range");
+}
+
+/// Fetches the beginning of row i of W: rows lie apart, and most are shorter than what a processor would foresee.
+template <class T, class Pointer>
+void prefetch_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
+  constexpr int64_t kMost = 128, kLine = 64 / sizeof(T);
+  const int64_t begin = w.indptr[i], end = w.indptr[i + 1];
+  if (begin < 0 || end > entries) return;
+  for (int64_t f = begin; f < end && f - begin < kMost; f += kLine) {
+    __builtin_prefetch(w.indices + f);
+    __builtin_prefetch(w.values + f);
+  }
 }
 
 int64_t hidden_begin(const Hidden& hidden, int64_t u) {
@@ -175,6 +201,7 @@ template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
           MatrixView<float> scores, const Context& context) {
   const int64_t k = items.cols;
+  const simd::Above<T> above = simd::above<T>();
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
     const std::unique_ptr<Candidate<T>[]> buffer(
         new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, s.cols))]);
@@ -190,7 +217,7 @@ void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixVie
         else
           std::copy_n(row, width, tile);
         hide(hidden, u, j, width, at, tile);
-        selector.offer(tile, width, j);
+        selector.offer(above, tile, width, j);
       }
       finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
     }
@@ -201,6 +228,7 @@ template <class Stored>
 void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, const Hidden& hidden,
                MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
   using T = Accumulator<Stored>;
+  const simd::Above<T> above = simd::above<T>();
   const int64_t k = items.cols, tiles = (w.cols + kScoreTile - 1) / kScoreTile;
   const int threads = static_cast<int>(std::clamp<int64_t>(tiles, 1, context.num_threads));
   // W is read once for every block of users, so blocks are as large as some memory for their candidates allows.
@@ -219,16 +247,22 @@ void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w
       if (!own) own = std::make_unique<TileSums<Stored>>(x, w, packed);
       Selector<T>* const selector = selectors.of_thread(thread);
       int64_t* const place = places.data() + thread * users;
-      T tile[kScoreTile];
+      T batch[kUsersAtOnce][kScoreTile];
       for (int64_t t = tile_begin; t < tile_end; ++t) {
         own->load(t * kScoreTile);
         for (int64_t part = 0; part < own->parts(); ++part) {
           const int64_t j = own->begin(part), width = own->width(part);
-          for (int64_t u = 0; u < users; ++u) {
-            if (x.indptr[first + u] == x.indptr[first + u + 1]) continue;
-            (*own)(first + u, part, tile);
-            hide(hidden, first + u, j, width, place[u], tile);
-            selector[u].offer(tile, width, j);
+          for (int64_t begin = 0; begin < users; begin += kUsersAtOnce) {
+            const int64_t end = std::min(users, begin + kUsersAtOnce);
+            for (int64_t u = begin; u < end; ++u) {
+              (*own)(first + u, part, batch[u - begin]);
+              selector[u].prefetch();
+            }
+            for (int64_t u = begin; u < end; ++u) {
+              if (x.indptr[first + u] == x.indptr[first + u + 1]) continue;
+              hide(hidden, first + u, j, width, place[u], batch[u - begin]);
+              selector[u].offer(above, batch[u - begin], width, j);
+            }
           }
         }
       }
@@ -239,27 +273,29 @@ void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w
   }
 }
 
-template <class T>
-void recommend(const CsrView<T>& x, const CsrView<T>& w, int64_t entries, const Hidden& hidden,
+template <class T, class Pointer>
+void recommend(const CsrView<T>& x, const CsrView<T, Pointer>& w, int64_t entries, const Hidden& hidden,
                MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
   const int64_t k = items.cols;
+  const simd::Above<T> above = simd::above<T>();
   parallel_for(context, x.rows, 16, [&](int64_t first, int64_t last, int) {
     const std::unique_ptr<Candidate<T>[]> buffer(
         new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, w.cols))]);
-    std::vector<T> row(static_cast<std::size_t>(w.cols));
+    const std::unique_ptr<T[]> row(new T[static_cast<std::size_t>(w.cols)]);
     for (int64_t u = first; u < last; ++u) {
       Selector<T> selector(k, buffer.get());
       if (x.indptr[u] < x.indptr[u + 1]) {
-        std::fill(row.begin(), row.end(), T(0));
+        std::fill_n(row.get(), w.cols, T(0));
         for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e) {
           const int64_t i = x.indices[e];
           const T value = x.value(e);
+          if (e + kRowsAhead < x.indptr[u + 1]) prefetch_row(w, x.indices[e + kRowsAhead], entries);
           check_row(w, i, entries);
           for (int64_t f = w.indptr[i]; f < w.indptr[i + 1]; ++f) row[w.indices[f]] += value * w.value(f);
         }
         int64_t at = hidden_begin(hidden, u);
-        hide(hidden, u, 0, w.cols, at, row.data());
-        selector.offer(row.data(), w.cols, 0);
+        hide(hidden, u, 0, w.cols, at, row.get());
+        selector.offer(above, row.get(), w.cols, 0);
       }
       finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
     }
@@ -273,12 +309,17 @@ FASTLAE_DENSE(float)
 FASTLAE_DENSE(double)
 FASTLAE_DENSE(Float16)
 FASTLAE_DENSE(Bfloat16)
-#define FASTLAE_BOTH(T)                                                                                              \
-  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>,   \
-                        const Context&);                                                                             \
-  template void recommend<T>(const CsrView<T>&, const CsrView<T>&, int64_t, const Hidden&, MatrixView<std::int32_t>, \
-                             MatrixView<float>, const Context&);
-FASTLAE_BOTH(float)
-FASTLAE_BOTH(double)
+#define FASTLAE_SPARSE(T, Pointer)                                                                           \
+  template void recommend<T, Pointer>(const CsrView<T>&, const CsrView<T, Pointer>&, int64_t, const Hidden&, \
+                                      MatrixView<std::int32_t>, MatrixView<float>, const Context&);
+FASTLAE_SPARSE(float, std::int32_t)
+FASTLAE_SPARSE(float, std::int64_t)
+FASTLAE_SPARSE(double, std::int32_t)
+FASTLAE_SPARSE(double, std::int64_t)
+#define FASTLAE_TOPK(T)                                                                                            \
+  template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
+                        const Context&);
+FASTLAE_TOPK(float)
+FASTLAE_TOPK(double)
 
 }  // namespace fastlae

@@ -94,6 +94,10 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
     if X.shape[1] >= 2**31 or X.shape[0] >= 2**31:
         raise ValueError(f"{name}: at most 2**31 - 1 users and items, got shape {X.shape}")
+    if sparse and X.format == "csr" and X.shape[0] == 1 and X.dtype == dtype:
+        row = _sound_row(X)
+        if row is not None:
+            return row
     with np.errstate(over="ignore"):  # what is too large for dtype becomes infinite, and is refused below
         A = _to_csr(X, name, dtype) if sparse else sp.csr_matrix(X.astype(dtype))
         if not A.has_canonical_format or (A.data == 0).any():
@@ -105,6 +109,22 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
     values = None if (A.data == 1).all() else A.data
     indptr, indices = A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False)
     return Csr(indptr, indices, values, (int(A.shape[0]), int(A.shape[1])))
+
+
+def _sound_row(X: Any) -> Csr | None:
+    """One user's row if nothing is wrong with it, else None. Building a scipy matrix takes longer than these checks."""
+    indptr, indices, data, shape = X.indptr, X.indices, X.data, X.shape
+    nnz = len(indices)
+    if nnz == 0 or len(indptr) != 2 or indptr[0] != 0 or not indptr[1] == nnz == len(data):
+        return None
+    if indices[0] < 0 or indices[-1] >= shape[1] or not (indices[1:] > indices[:-1]).all():
+        return None
+    values = None
+    if not (data == 1).all():
+        if not data.all() or not np.isfinite(data).all():
+            return None
+        values = data
+    return Csr(indptr.astype(np.int64), indices.astype(np.int32, copy=False), values, (1, int(shape[1])))
 
 
 def _to_csr(X: Any, name: str, dtype: Any) -> Any:

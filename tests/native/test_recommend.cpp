@@ -44,7 +44,9 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
     }
     w_indptr[static_cast<std::size_t>(i) + 1] = static_cast<int64_t>(w_indices.size());
   }
+  const std::vector<std::int32_t> narrow(w_indptr.begin(), w_indptr.end());
   const CsrView<T> sparse_w{items, items, w_indptr.data(), w_indices.data(), w_values.data()};
+  const CsrView<T, std::int32_t> narrow_w{items, items, narrow.data(), w_indices.data(), w_values.data()};
 
   for (const int threads : {1, 2, 5}) {
     Matrix<std::int32_t> found(users, k), from_scores(users, k), from_sparse(users, k);
@@ -53,7 +55,11 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
     topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
     recommend<T>(x, sparse_w, static_cast<int64_t>(w_values.size()), hidden, from_sparse.view(), best_sparse.view(),
                  context(threads));
+    Matrix<std::int32_t> from_narrow(users, k);
+    recommend<T>(x, narrow_w, static_cast<int64_t>(w_values.size()), hidden, from_narrow.view(), best_sparse.view(),
+                 context(threads));
     for (int64_t u = 0; u < users; ++u) {
+      for (int64_t r = 0; r < k; ++r) CHECK(from_narrow(u, r) == from_sparse(u, r), "int32 row pointers");
       std::vector<double> exact(static_cast<std::size_t>(items), 0.0);
       for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e)
         for (int64_t j = 0; j < items; ++j)

@@ -88,3 +88,44 @@ void score_panel(std::int64_t count, const std::int32_t* indices, const Accumula
   else
     sum_rows<kScorePanel, false, false>(count, indices, values, w, kScorePanel, out);
 }
+
+/// Bit l: a[l] > b[l].
+template <std::size_t kVectorBytes>
+FASTLAE_INLINE std::uint32_t greater(const Vector<float>& a, const Vector<float>& b) {
+#if defined(__x86_64__)
+  if constexpr (kVectorBytes == 64)
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+  else if constexpr (kVectorBytes == 32)
+    return static_cast<std::uint32_t>(_mm256_movemask_ps((__m256)(a > b)));
+  else
+    return static_cast<std::uint32_t>(_mm_movemask_ps((__m128)(a > b)));
+#else
+  std::uint32_t bits = 0;
+  for (int l = 0; l < lanes<float>; ++l) bits |= static_cast<std::uint32_t>(a[l] > b[l]) << l;
+  return bits;
+#endif
+}
+template <std::size_t kVectorBytes>
+FASTLAE_INLINE std::uint32_t greater(const Vector<double>& a, const Vector<double>& b) {
+#if defined(__x86_64__)
+  if constexpr (kVectorBytes == 64)
+    return _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_GT_OQ);
+  else if constexpr (kVectorBytes == 32)
+    return static_cast<std::uint32_t>(_mm256_movemask_pd((__m256d)(a > b)));
+  else
+    return static_cast<std::uint32_t>(_mm_movemask_pd((__m128d)(a > b)));
+#else
+  std::uint32_t bits = 0;
+  for (int l = 0; l < lanes<double>; ++l) bits |= static_cast<std::uint32_t>(a[l] > b[l]) << l;
+  return bits;
+#endif
+}
+
+template <class T>
+std::uint32_t above(const T* scores, T bar) {
+  std::uint32_t bits = 0;
+  const Vector<T> bars = bar - Vector<T>{};
+#pragma GCC unroll 16
+  for (int j = 0; j < kScorePanel; j += lanes<T>) bits |= greater<kBytes>(load(scores + j), bars) << j;
+  return bits;
+}

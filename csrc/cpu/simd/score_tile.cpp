@@ -27,4 +27,13 @@ FASTLAE_INSTANTIATE(Float16)
 FASTLAE_INSTANTIATE(Bfloat16)
 #undef FASTLAE_INSTANTIATE
 
+template <>
+Above<float> above<float>() {
+  return FASTLAE_PICK(above<float>);
+}
+template <>
+Above<double> above<double>() {
+  return FASTLAE_PICK(above<double>);
+}
+
 }  // namespace fastlae::simd

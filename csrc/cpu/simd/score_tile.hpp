@@ -25,4 +25,11 @@ struct ScoreSums {
 template <class Stored>
 ScoreSums<Stored> score_sums();
 
+/// Bit j: scores[j] > bar, for kScorePanel scores. NaN is above nothing.
+template <class T>
+using Above = std::uint32_t (*)(const T* scores, T bar);
+
+template <class T>
+Above<T> above();
+
 }  // namespace fastlae::simd

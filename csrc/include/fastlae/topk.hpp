@@ -38,11 +38,11 @@ void recommend(const CsrView<Accumulator<Stored>>& x,  // (users, m)
 
 /// The same for sparse W, by rows (input items). The structure of W is checked here, row by row as rows are read, so
 /// that a few users do not pay for all of W; std::invalid_argument if it points outside. Order within a row does not
-/// matter, and duplicates are summed.
-template <class T>
-void recommend(const CsrView<T>& x,   // (users, m)
-               const CsrView<T>& w,   // (m, n)
-               std::int64_t entries,  // that w.indices and w.values have
+/// matter, and duplicates are summed. Row pointers may be int32: converting them would cost a user a tenth of a call.
+template <class T, class Pointer>
+void recommend(const CsrView<T>& x,           // (users, m)
+               const CsrView<T, Pointer>& w,  // (m, n)
+               std::int64_t entries,          // that w.indices and w.values have
                const Hidden& hidden,
                MatrixView<std::int32_t> items,  // (users, k) out
                MatrixView<float> scores,        // (users, k) out

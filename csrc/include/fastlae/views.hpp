@@ -56,11 +56,11 @@ struct SymmetricView {
 };
 
 /// A sparse matrix by rows: sorted, unique column indices; no stored zeros.
-template <class T>
+template <class T, class Pointer = std::int64_t>
 struct CsrView {
   std::int64_t rows = 0;
   std::int64_t cols = 0;
-  const std::int64_t* indptr = nullptr;   // (rows + 1)
+  const Pointer* indptr = nullptr;        // (rows + 1)
   const std::int32_t* indices = nullptr;  // (nnz)
   const T* values = nullptr;              // (nnz), or null: every stored value is 1
 

@@ -178,12 +178,14 @@ def recommend_checked(X: Csr, W: Any, k: int, seen: Any, columns: Any, num_threa
     return items, best
 
 
-def _sparse_weights(W: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]:
+def _sparse_weights(W: Any) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
     """The three arrays of W by rows. The kernel checks the rows that it reads: all of W would cost more than a call."""
     if W.format != "csr" or W.indices.dtype != np.int32:
         check_structure(W, "W")
         W = W.tocsr()
-    indptr, n = W.indptr.astype(np.int64, copy=False), W.shape[1]
+    indptr, n = W.indptr, W.shape[1]
+    if indptr.dtype != np.int32:
+        indptr = indptr.astype(np.int64, copy=False)
     if len(indptr) != W.shape[0] + 1 or not 0 <= indptr[-1] <= min(len(W.indices), len(W.data)) or n >= 2**31:
         raise ValueError(f"W: the pointers (indptr) do not fit a matrix of shape {W.shape} with {len(W.data)} values")
     return indptr, W.indices[: indptr[-1]].astype(np.int32, copy=False), W.data[: indptr[-1]]
@@ -193,24 +195,25 @@ def hidden_items(
     X: Csr, n: int, *, exclude_seen: bool, items: Any, forbid: Any, never: NDArray[np.bool_] | None = None
 ) -> tuple[tuple[Any, Any] | None, NDArray[np.uint8] | None]:
     """What may not be recommended, as the kernels take it: rows (indptr, indices) or None, and columns or None."""
-    columns = np.zeros(n, np.uint8) if never is None else never.astype(np.uint8)
-    if items is not None:
-        allowed = np.zeros(n, np.uint8)
-        allowed[_positions(items, "items", n)] = 1
-        columns |= 1 - allowed
+    columns = None if never is None else never.astype(np.uint8)
     per_user = None
+    if items is not None:
+        forbidden = np.ones(n, np.uint8)
+        forbidden[_positions(items, "items", n)] = 0
+        columns = forbidden if columns is None else columns | forbidden
     if is_sparse(forbid) or isinstance(forbid, Csr):
         per_user = as_csr(forbid, "forbid", cols=n)
         if per_user.shape[0] != X.shape[0]:
             raise ValueError(f"forbid: expected {X.shape[0]} rows (users), got {per_user.shape[0]}")
     elif forbid is not None:
+        columns = np.zeros(n, np.uint8) if columns is None else columns
         columns[_positions(forbid, "forbid", n)] = 1
     if exclude_seen and per_user is not None:
         union = abs(X.scipy()) + abs(per_user.scipy())
         per_user = as_csr(union, "forbid")
     elif exclude_seen:
         per_user = X
-    return (None if per_user is None else per_user[:2]), (columns if columns.any() else None)
+    return (None if per_user is None else per_user[:2]), (columns if columns is not None and columns.any() else None)
 
 
 def allocate(rows: int, k: int) -> Pair:
