@@ -1,45 +1,23 @@
 // Scores of sparse rows over one tile of columns of W after the other: packed where many rows will want them.
 #pragma once
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <numeric>
 #include <vector>
 
 #include "fastlae/views.hpp"
+#include "large_buffer.hpp"
 #include "simd/score_tile.hpp"
 
 namespace fastlae {
 
-/// Memory in large pages, where the system has them: rows of a panel are read in no order at all, and with small pages
-/// their addresses take longer to look up than the rows to read.
-class LargePages {
- public:
-  explicit LargePages(std::size_t bytes) : memory_(new char[bytes + kPage]) {
-    const auto address = reinterpret_cast<std::uintptr_t>(memory_.get());
-    begin_ = memory_.get() + (kPage - address % kPage) % kPage;
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    madvise(begin_, bytes, MADV_HUGEPAGE);  // a wish: what it says back does not matter
-#endif
-  }
-  void* begin() const { return begin_; }
-
- private:
-  static constexpr std::size_t kPage = 2 << 20;
-  std::unique_ptr<char[]> memory_;
-  char* begin_;
-};
-
 /// One thread's way through tiles of kScoreTile columns.
 ///
 /// Packed, a tile is copied into panels of kScorePanel columns that stay in the second-level cache while all rows of X
-/// pass, panel by panel. Not packed, rows are read where they lie: that suits a few rows of X.
+/// pass, panel by panel. Not packed, rows are read where they lie: that suits a few rows of X. Panels lie on large
+/// pages: their rows are read in no order at all, and with small ones the addresses would take longer to look up.
 template <class Stored>
 class TileSums {
  public:
@@ -47,9 +25,7 @@ class TileSums {
 
   TileSums(const CsrView<T>& x, MatrixView<const Stored> w, bool packed)
       : x_(x), w_(w), packed_(packed), sums_(simd::score_sums<Stored>()) {
-    if (!packed) return;
-    pages_ = std::make_unique<LargePages>(static_cast<std::size_t>(w.rows * simd::kScoreTile) * sizeof(Stored));
-    panels_ = static_cast<Stored*>(pages_->begin());
+    if (packed) panels_ = LargeBuffer<Stored>(static_cast<std::size_t>(w.rows * simd::kScoreTile));
   }
 
   /// Whether copying W pays for `entries` stored values of X: each row is copied once and read entries / rows times.
@@ -91,7 +67,7 @@ class TileSums {
   }
 
  private:
-  Stored* panel(std::int64_t part) const { return panels_ + part * w_.rows * simd::kScorePanel; }
+  Stored* panel(std::int64_t part) const { return panels_.data() + part * w_.rows * simd::kScorePanel; }
   std::int64_t step() const { return packed_ ? simd::kScorePanel : simd::kScoreTile; }
 
   /// The last columns: their part of the rows is copied to where whole vectors can be read.
@@ -109,8 +85,7 @@ class TileSums {
   bool packed_;
   simd::ScoreSums<Stored> sums_;
   std::int64_t begin_ = 0, width_ = 0;
-  std::unique_ptr<LargePages> pages_;
-  Stored* panels_ = nullptr;  // one after the other
+  LargeBuffer<Stored> panels_;  // one after the other
   std::vector<Stored> copies_;
   std::vector<std::int32_t> positions_;
 };
