@@ -12,6 +12,12 @@ from .harness import Workers, fit_power, machine, save, timed
 ROUNDS = 3
 ORDERS = (500, 1000, 2000, 4000)
 K = 20
+# What the seconds of a stage are linear in.
+FEATURES: dict[str, Any] = {
+    "inverse": lambda r: (r["items"] ** 3, r["items"] ** 2),
+    "gram": lambda r: (r["additions"], r["items"] ** 2),
+    "recommend": lambda r: (r["nnz"] * r["items"], r["users"] * r["items"]),
+}
 
 
 def interactions(users: int, items: int, nnz: int) -> Any:
@@ -105,18 +111,24 @@ def shares(rows: list[dict[str, Any]]) -> dict[str, list[float]]:
     """The constants of fastlae._cost, in operations of products: non-negative least squares of relative errors."""
     from scipy.optimize import nnls
 
-    features: dict[str, Any] = {
-        "inverse": lambda r: (r["items"] ** 3, r["items"] ** 2),
-        "gram": lambda r: (r["additions"], r["items"] ** 2),
-        "recommend": lambda r: (r["nnz"] * r["items"], r["users"] * r["items"]),
-    }
     found = {}
-    for op, feature in features.items():
+    for op, feature in FEATURES.items():
         group = [row for row in rows if row["op"] == op]
         work = np.array([r["seconds"] * r["rate" if op == "inverse" else "gram_rate"] for r in group])
         design = np.array([feature(row) for row in group], float)
         found[op] = [float(f"{value:.3g}") for value in nnls(design / work[:, None], np.ones(len(work)))[0]]
     return found
+
+
+def estimates_off_by(rows: list[dict[str, Any]], constants: dict[str, list[float]]) -> dict[str, float]:
+    """Per stage the largest factor, in either direction, between an estimate by these constants and the measurement."""
+    worst: dict[str, float] = {}
+    for row in rows:
+        if row["op"] in constants:
+            work = sum(c * f for c, f in zip(constants[row["op"]], FEATURES[row["op"]](row), strict=True))
+            ratio = work / row["rate" if row["op"] == "inverse" else "gram_rate"] / row["seconds"]
+            worst[row["op"]] = round(max(worst.get(row["op"], 1.0), ratio, 1 / ratio), 2)
+    return worst
 
 
 def main() -> None:
@@ -128,4 +140,6 @@ def main() -> None:
                 found = workers("cost").call("bench.cost:one", **case)
                 rows.append({"sweep": sweep, "grows": grows, **case, **found, "seconds": round(found["seconds"], 5)})
                 print(sweep, case, rows[-1]["seconds"], "estimated", found["estimate"], flush=True)
-    save("cost", {"rows": rows, "exponents": exponents(rows), "shares": shares(rows)})
+    constants = shares(rows)
+    told = {"shares": constants, "estimates_off_by": estimates_off_by(rows, constants)}
+    save("cost", {"rows": rows, "exponents": exponents(rows), **told})

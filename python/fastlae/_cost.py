@@ -1,6 +1,6 @@
 """How long a computation will take, said before it starts.
 
-The rate of this machine is measured once per process and kind, by a product of order 512 that takes some milliseconds.
+The rate of this machine is measured once per process and kind, by a product of order 768 that takes some milliseconds.
 What a stage costs in units of such a product was measured by ``python -m bench cost`` (bench/results/cost.json), and
 hardly depends on the machine. The answers are estimates: other processes, a processor that slows down as it warms up,
 or data of another structure easily change them by half.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ._backend import core_for
 from ._threads import resolve_threads
 
-_ORDER = 512
+_ORDER = 768  # at 512, two threads reach two thirds of what larger products do
 
 # Operations of the calibrating product in whose time ..., from bench/results/cost.json.
 _INVERSE_CUBE = 1.0  # ... one of the n^3 operations of an inverse is done,
@@ -30,7 +30,7 @@ _RECOMMEND_CELL = 1.0  # ... one score is offered to the selection.
 
 
 def rate(dtype: Any = np.float32, threads: int = 0) -> float:
-    """Operations per second of a matrix product of order 512, two for a multiplication and an addition.
+    """Operations per second of a matrix product of order 768, two for a multiplication and an addition.
 
     Parameters
     ----------
@@ -122,3 +122,29 @@ def seconds_recommend(nnz: int, users: int, n: int, threads: int = 0) -> float:
     float
     """
     return (_RECOMMEND_ADDITION * nnz + _RECOMMEND_CELL * users) * float(n) / rate(np.float32, threads)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, with two digits: an estimate has no more.
+
+    Parameters
+    ----------
+    seconds : float
+        Not negative.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> [duration(s) for s in (0.02, 12, 180, 9000)]
+    ['under 0.1 s', '12 s', '3 min', '2.5 h']
+    """
+    if seconds < 0.1:
+        return "under 0.1 s"
+    for unit, size in (("s", 1), ("min", 60)):
+        if seconds / size < 99.5:
+            return f"{seconds / size:.2g} {unit}"
+    hours = seconds / 3600
+    return f"{hours:.2g} h" if hours < 99.5 else f"{hours:.0f} h"
