@@ -28,7 +28,7 @@ def interactions(users: int, items: int, nnz: int) -> Any:
 
 
 def one(op: str, users: int, items: int, nnz: int, dtype: str, threads: int) -> dict[str, Any]:
-    """In a worker: the median of timed calls, the largest memory that one added, and what `_cost` says beforehand."""
+    """In a worker: the median of timed calls, the largest memory that one added, and what estimates rest on."""
     import fastlae
     from fastlae import _cost
 
@@ -46,13 +46,6 @@ def one(op: str, users: int, items: int, nnz: int, dtype: str, threads: int) -> 
     }
     _cost.rate(dtype, threads)
     additions = _cost.gram_additions((X.tocsc() if op == "fit, users form" else X).indptr)
-    n = users if op == "fit, users form" else items
-    estimates = {
-        "gram": _cost.seconds_gram(additions, n, threads),
-        "inverse": _cost.seconds_inverse(n, dtype, threads),
-        "recommend": _cost.seconds_recommend(nnz, users, items, threads),
-    }
-    estimate = estimates.get(op, estimates["gram"] + estimates["inverse"])
     calls[op]()
     runs = [timed(calls[op])[1] for _ in range(ROUNDS)]
     return {
@@ -61,7 +54,6 @@ def one(op: str, users: int, items: int, nnz: int, dtype: str, threads: int) -> 
         "additions": additions,
         "rate": _cost.rate(dtype, threads),
         "gram_rate": _cost.rate("float32", threads),
-        "estimate": round(estimate, 5),
     }
 
 
@@ -139,7 +131,7 @@ def main() -> None:
             for sweep, grows, case in sweeps(threads):
                 found = workers("cost").call("bench.cost:one", **case)
                 rows.append({"sweep": sweep, "grows": grows, **case, **found, "seconds": round(found["seconds"], 5)})
-                print(sweep, case, rows[-1]["seconds"], "estimated", found["estimate"], flush=True)
+                print(sweep, case, rows[-1]["seconds"], flush=True)
     constants = shares(rows)
     told = {"shares": constants, "estimates_off_by": estimates_off_by(rows, constants)}
     save("cost", {"rows": rows, "exponents": exponents(rows), **told})
