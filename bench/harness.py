@@ -1,22 +1,28 @@
-"""What all benchmarks share: the machine's name, alternating timing, child processes for peak memory, JSON."""
+"""What all benchmarks share: the machine's name, alternating timing, processes of their own, fitted exponents, JSON."""
 
 from __future__ import annotations
 
+import importlib
 import json
+import math
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 # These halve OpenBLAS on some machines, and the peers with it.
 _HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# Packages whose versions are told beside the results, if they are installed.
+_PEERS = ("torch", "irspack", "implicit", "lenskit", "sparse_dot_mkl")
+# What the thread pools of other libraries read when they start.
+_POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def restart_without_handicaps() -> None:
@@ -50,7 +56,16 @@ def machine() -> dict[str, Any]:
         "numpy": numpy.__version__,
         "scipy": scipy.__version__,
         "fastlae": fastlae.__version__,
+        "peers": {name: found for name in _PEERS if (found := installed(name))},
     }
+
+
+def installed(name: str) -> str | None:
+    """Version of a package, or None without it."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def alternate(contenders: dict[str, Callable[[], Any]], *, repeat: int, pause: float = 0.3) -> dict[str, list[float]]:
@@ -75,14 +90,132 @@ def median(times: list[float]) -> float:
 
 def in_child(module: str, case: str, *arguments: str) -> dict[str, Any]:
     """Run ``module.case(*arguments)`` in a process of its own; its result, with the peak of its memory."""
-    code = (
-        f"import json, resource, sys; from {module} import {case}; r = {case}(*sys.argv[1:]); "
-        "r['peak_gb'] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2); "
-        "print('RESULT ' + json.dumps(r))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, Any] = json.loads(done.stdout.rsplit("RESULT ", 1)[1])
-    return result
+    with Worker() as worker:
+        result = worker.call(f"{module}:{case}", *arguments)
+    return {**result, "peak_gb": round(result["peak_gb"], 2)}
+
+
+class Worker:
+    """A process of its own that calls functions on demand, with pools of so many threads (0: as many as it likes).
+
+    It sleeps between calls, so contenders in different workers can take turns without disturbing each other.
+    """
+
+    def __init__(self, threads: int = 0, python: str = sys.executable) -> None:
+        environment = {k: v for k, v in os.environ.items() if k not in _HANDICAPS}
+        if threads:
+            environment |= dict.fromkeys(_POOLS, str(threads))
+        self._process = subprocess.Popen(
+            [python, "-m", "bench.harness"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=RESULTS.parents[1],
+            env=environment,
+        )
+
+    def call(self, case: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        """What the function ``"module:name"`` returns; RuntimeError if it raised or the process died."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([case, arguments, options]) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:  # whatever else it prints is skipped
+            if line.startswith("RESULT "):
+                result: dict[str, Any] = json.loads(line[len("RESULT ") :])
+                if "error" in result:
+                    raise RuntimeError(result["error"])
+                return result
+        raise RuntimeError(f"{case}: the process ended with status {self._process.wait()}")
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+class Workers:
+    """Workers by name and number of threads, started when they are first asked for."""
+
+    def __init__(self, **python: str) -> None:
+        self._python = python
+        self._started: dict[tuple[str, int], Worker] = {}
+
+    def __call__(self, name: str, threads: int = 0) -> Worker:
+        """The worker of that name; `python` of the constructor has the interpreter where it is not this one."""
+        key = name, threads
+        if key not in self._started:
+            self._started[key] = Worker(threads, self._python.get(name, sys.executable))
+        return self._started[key]
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._started.values():
+            worker.__exit__()
+
+
+def _serve() -> None:
+    """The other side of `Worker`."""
+    for line in sys.stdin:
+        case, arguments, options = json.loads(line)
+        module, name = case.split(":")
+        reset_peak()
+        try:
+            result = getattr(importlib.import_module(module), name)(*arguments, **options)
+            result["peak_gb"] = peak_gb()
+        except Exception as error:
+            result = {"error": f"{case}: {type(error).__name__}: {error}"}
+        print("RESULT " + json.dumps(result), flush=True)
+
+
+def resident_gb(field: str = "VmRSS") -> float:
+    """Memory of this process now, or its peak (VmHWM).
+
+    Not ru_maxrss, which a process inherits from the one that started it.
+    """
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024 / 1e9
+    raise OSError(f"/proc/self/status has no {field}")
+
+
+def reset_peak() -> float:
+    """Let the peak begin anew; memory in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return resident_gb()
+
+
+def peak_gb() -> float:
+    """Peak memory of this process since `reset_peak`, or since it began."""
+    return resident_gb("VmHWM")
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """What the call returns, with its seconds and the memory that it took beyond what was in use, in GB."""
+    before = reset_peak()
+    start = time.perf_counter()
+    result = call()
+    seconds = time.perf_counter() - start
+    return result, {"seconds": seconds, "added_gb": max(0.0, peak_gb() - before)}
+
+
+def fit_power(x: Sequence[float], seconds: Sequence[float]) -> tuple[float, float]:
+    """Exponent e and constant c of ``seconds = c x^e``: least squares in the logarithms."""
+    if len(x) != len(seconds) or len(set(x)) < 2:
+        raise ValueError(f"expected as many seconds as sizes, and two sizes at least; got {x} and {seconds}")
+    u, v = [math.log(value) for value in x], [math.log(value) for value in seconds]
+    mean_u, mean_v = statistics.fmean(u), statistics.fmean(v)
+    exponent = sum((a - mean_u) * (b - mean_v) for a, b in zip(u, v, strict=True)) / sum((a - mean_u) ** 2 for a in u)
+    return exponent, math.exp(mean_v - exponent * mean_u)
+
+
+def merge_rows(old: list[Any], new: list[Any], keys: Sequence[str]) -> list[Any]:
+    """Old rows but for those that the new ones replace (equal `keys`), then the new ones, sorted by `keys`."""
+    rows = {tuple(row.get(k) for k in keys): row for row in [*old, *new]}
+    return [rows[key] for key in sorted(rows, key=lambda key: tuple((str(type(v)), v) for v in key))]
 
 
 def save(name: str, results: Any) -> None:
@@ -102,6 +235,5 @@ def data_folder() -> Path:
     return folder
 
 
-def peak_gb() -> float:
-    """Peak memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+if __name__ == "__main__":
+    _serve()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from .harness import RESULTS
+from .performance import PERFORMANCE
+from .tables import load, table, where
 
 ROOT = RESULTS.parents[1]
 PUBLISHED_ML1M = [
@@ -25,27 +25,6 @@ PUBLISHED_GOWALLA = [
     ("LightGCN (published)", 0.1830, 0.1554),
     ("SimpleX (published)", 0.1872, 0.1557),
 ]
-
-
-def load(name: str) -> Any:
-    """Results of one benchmark, or None if it has not been run."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def table(head: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows])
-
-
-def where(result: Any) -> str:
-    """The machine, in words."""
-    m = result["machine"]
-    return (
-        f"{m['cpu']}, {m['threads']} threads, {m['memory_gb']} GB, {m['isa']}; Python {m['python']}, "
-        f"NumPy {m['numpy']}, SciPy {m['scipy']}, fastlae {m['fastlae']}"
-    )
 
 
 def ml1m() -> str:
@@ -115,96 +94,86 @@ def gowalla() -> str:
     return table(head, rows) + f"\n\n{where(result)}."
 
 
-def kernels() -> str:
-    """gram, spd_inverse and recommend beside NumPy and SciPy."""
-    rows: list[list[Any]] = []
-    places = set()
-    if g := load("gram"):
-        s = g["results"]["seconds"]
-        what = "gram, 136,677 × 20,108, 10 M interactions"
-        rows.append([what, f"{s['fastlae']:.2f} s", f"SciPy `(X.T @ X).toarray()` {s['scipy']:.1f} s"])
-        rows[-1].append(f"{g['results']['scipy_over_fastlae']:.1f}")
-        places.add(where(g))
-    if inv := load("spd_inverse"):
-        for r in inv["results"]:
-            f, s = r["gflops"]["fastlae"], r["gflops"]["scipy"]
-            what = f"spd_inverse, n = {r['n']:,}, {r['dtype']}"
-            what += f" (residual {r['residual']:.0e})"
-            rows.append([what, f"{f:.0f} GFLOP/s", f"SciPy potrf + potri {s:.0f} GFLOP/s", f"{f / s:.2f}"])
-        places.add(where(inv))
-    if rec := load("recommend"):
-        r = rec["results"]
-        for kind in ("dense", "sparse"):
-            for form, ours in r[kind]["fastlae"].items():
-                what = f"recommend, {r['items']:,} items, W {kind} ({form})"
-                for peer in ("numpy", "implicit", "irspack", "lenskit"):
-                    if theirs := r[kind].get(peer):
-                        label = "NumPy/SciPy" if peer == "numpy" else peer
-                        mine, other = ours["users_per_s"], theirs["users_per_s"]
-                        rows.append([f"{what}, all", f"{mine:,.0f} users/s", f"{label} {other:,.0f} users/s"])
-                        rows[-1].append(f"{mine / other:.1f}")
-                        mine, other = ours["one_ms"], theirs["one_ms"]
-                        rows.append([f"{what}, one user", f"{mine:.2f} ms", f"{label} {other:.2f} ms"])
-                        rows[-1].append(f"{other / mine:.1f}")
-        places.add(where(rec))
-    if not rows:
-        return ""
-    return table(["kernel", "fastlae", "peer", "ratio"], rows) + "\n\n" + " / ".join(sorted(places)) + "."
-
-
 def summary() -> str:
-    """The few figures of the README."""
-    parts = []
+    """The few figures of the README; where they come from several machines, each names its own."""
+    parts: list[tuple[str, str]] = []
     if g := load("gowalla"):
         users = next(r for r in g["results"] if r["model"] == "EDLAE" and r["form"] == "users")
         items = next((r for r in g["results"] if r["model"] == "EDLAE" and r["form"] == "items"), None)
-        parts.append(
-            f"- Gowalla (29,858 × 40,981), EDLAE: Recall@20 {users['recall@20']:.4f}, NDCG@20 {users['ndcg@20']:.4f}, "
+        text = (
+            f"Gowalla (29,858 × 40,981), EDLAE: Recall@20 {users['recall@20']:.4f}, NDCG@20 {users['ndcg@20']:.4f}, "
             f"as published; fitted in {users['fit_seconds']:.0f} s with {users['peak_gb']:.1f} GB by the users form"
-            + (f", {items['fit_seconds']:.0f} s and {items['peak_gb']:.1f} GB by the items form." if items else ".")
         )
+        if items:
+            text += f", {items['fit_seconds']:.0f} s and {items['peak_gb']:.1f} GB by the items form"
+        parts.append((text + ".", where(g)))
     if chosen := load("gowalla_chosen"):
         row = next(r for r in chosen["results"] if r["variant"] == "user weights")
-        parts.append(
-            f"- With user weights, chosen on validation data: {row['test']['recall@20']:.4f} / "
+        text = (
+            f"With user weights, chosen on validation data: {row['test']['recall@20']:.4f} / "
             f"{row['test']['ndcg@20']:.4f} there (best published row: SimpleX 0.1872 / 0.1557)."
         )
+        parts.append((text, where(chosen)))
     if m := load("ml1m"):
         rows = [r for r in m["results"]["rows"] if r["variant"] == "user weights" and r["model"] == "DLAE"]
         recall, ndcg = (mean(r["test"][k] for r in rows) for k in ("recall@20", "ndcg@20"))
-        parts.append(
-            f"- MovieLens-1M, DLAE with user weights, chosen on validation data: Recall@20 {recall:.4f}, NDCG@20 "
+        text = (
+            f"MovieLens-1M, DLAE with user weights, chosen on validation data: Recall@20 {recall:.4f}, NDCG@20 "
             f"{ndcg:.4f} (UltraGCN + ImplicitSLIM: 0.2790 / 0.2659)."
         )
-    if g := load("gram"):
-        parts.append(
-            f"- Gram matrix of the MovieLens-20M shape: {g['results']['seconds']['fastlae']:.1f} s, "
+        parts.append((text, where(m)))
+    if (g := load("gram")) and "seconds" in g["results"]:
+        text = (
+            f"Gram matrix of the MovieLens-20M shape: {g['results']['seconds']['fastlae']:.2g} s, "
             f"{g['results']['scipy_over_fastlae']:.0f} times as fast as SciPy's `(X.T @ X).toarray()`."
         )
+        parts.append((text, where(g)))
     if inv := load("spd_inverse"):
-        r = next(r for r in inv["results"] if r["n"] == 8000)
-        parts.append(
-            f"- Inverse of order 8,000 in float32: {r['gflops']['fastlae']:.0f} GFLOP/s, SciPy's spotrf + spotri "
-            f"{r['gflops']['scipy']:.0f}; any order that memory holds."
-        )
-        parts.append(f"\nMachine: {where(inv)}.")
-    return "\n".join(parts)
+        parts += [(text, where(inv)) for text in _inverse(inv["results"]["rows"])]
+    return with_machines(parts)
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"ml1m": ml1m, "gowalla": gowalla, "kernels": kernels, "summary": summary}
+def _inverse(rows: list[dict[str, Any]]) -> list[str]:
+    """The largest order in float32 on all threads, beside SciPy."""
+    found = [r for r in rows if r["kind"] == "inverse" and r["dtype"] == "float32" and r["contender"] == "fastlae"]
+    if not found:
+        return []
+    ours = max(found, key=lambda r: (r["threads"], r["n"]))
+    text = f"Inverse of order {ours['n']:,} in float32: {ours['gflops']:.0f} GFLOP/s"
+    for r in rows:
+        if (r["kind"], r["contender"]) == ("inverse", "scipy") and all(
+            r[key] == ours[key] for key in ("n", "dtype", "threads")
+        ):
+            text += f", SciPy's spotrf + spotri {r['gflops']:.0f}"
+    if "best_product" in ours:
+        text += f", the best matrix product here {ours['best_product']:.0f}"
+    return [text + "; any order that memory holds."]
+
+
+def with_machines(parts: list[tuple[str, str]]) -> str:
+    """A list of (text, machine), and the machine below; several are numbered, and each line has its number."""
+    machines = list(dict.fromkeys(machine for _, machine in parts))
+    if len(machines) < 2:
+        return "\n".join([f"- {text}" for text, _ in parts] + [f"\nMachine: {machine}." for machine in machines])
+    lines = [f"- {text} [{machines.index(machine) + 1}]" for text, machine in parts]
+    return "\n".join([*lines, "", *(f"[{i}] {machine}.  " for i, machine in enumerate(machines, 1))]).rstrip()
+
+
+SECTIONS: dict[str, Callable[[], str]] = {"ml1m": ml1m, "gowalla": gowalla, "summary": summary, **PERFORMANCE}
 
 
 def insert(text: str) -> str:
-    """Replace what lies between the marks of every section."""
+    """Replace what lies between the marks of every section; one without results says so."""
     for name, section in SECTIONS.items():
         pattern = rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)"
-        text = re.sub(pattern, lambda m, s=section: f"{m[1]}{s()}\n{m[2]}", text, flags=re.DOTALL)
+        if re.search(pattern, text, flags=re.DOTALL):
+            body = section() or f"Not measured: `python -m bench {name}`."
+            text = re.sub(pattern, lambda m, b=body: f"{m[1]}{b}\n{m[2]}", text, flags=re.DOTALL)
     return text
 
 
 def main() -> None:
     """Rewrite the documents in place."""
-    for path in (ROOT / "README.md", ROOT / "docs" / "results.md"):
-        path = Path(path)
+    for path in (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "performance.md"):
         path.write_text(insert(path.read_text()))
         print("wrote", path.relative_to(ROOT))
