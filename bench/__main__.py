@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .harness import restart_without_handicaps
 
-# Half an hour and more, and data that is not part of the project.
+# They take half an hour and more, or need data or a device that is not part of the project.
 LONG = ("gowalla", "gpu", "large", "ml1m")
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .harness import in_child, median, save
 
 SHAPE = {"n_users": 138_493, "n_items": 26_744, "n_rows": 20_000_000}
-REPEAT = 5
+REPEAT = 3
 
 
 def write(folder: Path) -> None:
