@@ -142,6 +142,6 @@ def install(monkeypatch, **options):
     _backend.cuda.cache_clear()
     monkeypatch.setitem(sys.modules, "fastlae._cuda", module)
     monkeypatch.setitem(sys.modules, "cupy", cupy(**options))
-    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.setattr(_arrays, "_LIBRARIES", ("cupy",))
     monkeypatch.setattr(_arrays, "_libraries", {})
     monkeypatch.setattr(_backend, "_cublas_path", lambda: "")

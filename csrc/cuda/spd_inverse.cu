@@ -18,7 +18,7 @@ using std::int64_t;
 
 constexpr int64_t kLeaf = 64;  // diagonal blocks of at most this order are factored by one block of threads
 constexpr int kLeafThreads = 256;
-constexpr int64_t kStripTiles = 8;  // columns of one large product, in tiles: what lies above the diagonal is waste
+constexpr int64_t kStripTiles = 4;  // columns of one large product, in tiles: what lies above the diagonal is waste
 constexpr int kThreads = 256;
 
 /// Cholesky factor and its inverse of one small block: a <- L^-1, upper part zero. The first pivot that is not positive

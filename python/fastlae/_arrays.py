@@ -20,6 +20,7 @@ from ._memory import readable
 from ._sparse import Csr, as_csr
 from .errors import CudaError
 
+_LIBRARIES = ("torch", "cupy")  # the first that is loaded, or else installed, provides memory for device="cuda"
 _CUDA_DEVICES = (2, 13)  # DLPack's numbers for device memory, plain and managed
 
 
@@ -260,8 +261,8 @@ def place_for(device: str | None, *arrays: Any) -> Place | None:
             raise ValueError(f"device: the array lies on device {place.device}, and {device!r} was asked for")
         return place
     cuda()  # says what is missing, before any other library does
-    loaded = [name for name in ("torch", "cupy") if name in sys.modules]
-    for name in loaded or [name for name in ("torch", "cupy") if importlib.util.find_spec(name)]:
+    loaded = [name for name in _LIBRARIES if name in sys.modules]
+    for name in loaded or [name for name in _LIBRARIES if importlib.util.find_spec(name)]:
         return Place(_library(name), number or 0)
     raise CudaError("device='cuda' needs torch or CuPy, which provide the memory: install one of them")
 
