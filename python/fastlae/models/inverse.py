@@ -13,13 +13,14 @@ packed in a file, for orders that memory does not hold.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .. import _memory, ops
+from .. import _cost, _memory, ops
 from .._packed import PackedSymmetric, disk_tile
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
@@ -31,6 +32,7 @@ Storage = Literal["full", "packed", "disk"]
 Symmetric = NDArray[Any] | PackedSymmetric
 Vector = NDArray[np.float64]
 
+_log = logging.getLogger("fastlae")
 _BLOCK_BYTES = 256e6  # of dense scores at a time
 
 
@@ -332,8 +334,28 @@ def build_inverse(
 ) -> ItemsInverse | UsersInverse:
     """The inverse as `choose_form` takes it."""
     chosen, stored = choose_form(X, ridge, form, storage, dtype)
+    _announce(X.shape[chosen == "items"], stored, dtype, num_threads)
     cls = ItemsInverse if chosen == "items" else UsersInverse
     return cls.fit(X, user_weights, ridge, storage=stored, dtype=dtype, num_threads=num_threads)
+
+
+def _announce(n: int, storage: Storage, dtype: Any, num_threads: int) -> None:
+    """Say beforehand how long an inverse of order n will take, where that is worth saying."""
+    if n < 5000 and storage != "disk":
+        return
+    seconds = _cost.seconds_inverse(n, dtype, num_threads)
+    if storage != "disk":
+        _log.info("inverting a matrix of order %d: about %s", n, _cost.duration(seconds))
+        return
+    tile = disk_tile(n, np.dtype(dtype).itemsize)
+    size = _memory.readable(PackedSymmetric.length(n, tile) * np.dtype(dtype).itemsize)
+    _log.warning(
+        "inverting a matrix of order %d: about %s of computing; a file of %s is read and written %d times meanwhile",
+        n,
+        _cost.duration(seconds),
+        size,
+        -(-n // tile),
+    )
 
 
 def unit_rows(positions: NDArray[Any], n: int) -> Csr:
