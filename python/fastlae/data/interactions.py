@@ -288,6 +288,8 @@ class Interactions:
         if min_rating is not None and columns.ratings is None and duplicates != "sum":
             raise DataError("min_rating: there are no ratings; name their column, or count with duplicates='sum'")
         shape = len(columns.users.ids), len(columns.items.ids)
+        if binary and min_rating is None and columns.ratings is not None and columns.ratings.all():
+            columns = columns._replace(ratings=None)  # nobody will look at them: they need not be sorted
         indptr, indices, data = into_rows(columns, shape)
         ratings, timestamps = columns.ratings, columns.timestamps
         if timestamps is not None:  # data are places in the order of the rows given
