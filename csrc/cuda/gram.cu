@@ -74,7 +74,7 @@ __global__ void transpose_kernel(DeviceCsr<T> x, ByColumn by_column, int32_t* le
 /// the row's entries up to i to sums in shared memory. A row has a column at most once, so the lanes of a warp never
 /// meet.
 template <class T, class Sum>
-__global__ void __launch_bounds__(kGatherThreads)
+__global__ void __launch_bounds__(kGatherThreads, 2)
     gather_kernel(DeviceCsr<T> x, ByColumn by_column, const double* weights, int64_t tile_width, MatrixView<T> g) {
   FASTLAE_DYNAMIC_SHARED(Sum, sums);
   const int64_t i = blockIdx.x, j0 = blockIdx.y * tile_width;
