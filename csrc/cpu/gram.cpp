@@ -33,11 +33,11 @@ struct OutputRow {
 };
 
 constexpr int64_t kRowsAhead = 6;
-constexpr int64_t kColumns = 64;  // rows of G that a thread makes together: columns of the hot rows
+constexpr int64_t kColumns = 32;  // rows of G that a thread makes together: columns of the hot rows
 
 // Nanoseconds, measured on Zen 4 with the 10 M interactions of the MovieLens-20M shape.
-constexpr double kLineCost = 4.0;    // a line of bits of one user
-constexpr double kAddCost = 0.65;    // one addition
+constexpr double kLineCost = 8.0;    // a line of bits of one user
+constexpr double kAddCost = 0.8;     // one addition
 constexpr double kMirrorCost = 2.0;  // copying an element into a hot row
 
 /// Which users and items come in which order: active users first, so that the data of those who make most pairs stay

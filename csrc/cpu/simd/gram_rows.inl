@@ -65,25 +65,25 @@ FASTLAE_INLINE void flush(const Word* digits, int planes, std::uint32_t* sums) {
 inline void count_bits(const std::uint64_t* bits, std::int64_t stride, std::int64_t lines, const std::int32_t* users,
                        std::int64_t count, std::uint32_t* sums) {
   const auto row = [&](std::int64_t i) { return reinterpret_cast<const char*>(bits + users[i] * stride); };
+  const char* at[kChunk];
   for (std::int64_t begin = 0; begin < count; begin += kChunk) {
-    const std::int64_t end = std::min(count, begin + kChunk);
-    Word digits[kMaxLines][kParts][kPlanes] = {};
-    for (std::int64_t i = begin; i < end; i += kGroup) {
-      const char* at[kGroup];
-      for (int q = 0; q < kGroup; ++q) {
-        at[q] = i + q < end ? row(i + q) : reinterpret_cast<const char*>(kNobody);
-        if (i + q < end)  // rows lie anywhere
-          for (std::int64_t l = 0; l < lines; ++l) __builtin_prefetch(row(i + q + kUsersAhead) + 64 * l);
-      }
-      for (std::int64_t l = 0; l < lines; ++l)
-        for (int part = 0; part < kParts; ++part)
-          add_group(at, 64 * l + part * static_cast<std::int64_t>(kBytes), digits[l][part]);
-    }
+    const auto some = static_cast<int>(std::min(count - begin, kChunk));
+    const int padded = (some + kGroup - 1) / kGroup * kGroup;
     int planes = 1;
-    while ((std::int64_t{1} << planes) <= end - begin) ++planes;
+    while ((1 << planes) <= some) ++planes;
+    for (int i = 0; i < padded; ++i) at[i] = i < some ? row(begin + i) : reinterpret_cast<const char*>(kNobody);
+    // Line by line, as the digits of a line fit into registers; the others wait in L2.
     for (std::int64_t l = 0; l < lines; ++l)
-      for (int part = 0; part < kParts; ++part)
-        flush(digits[l][part], planes, sums + l * kLineItems + part * static_cast<std::int64_t>(kBytes) * 8);
+      for (int part = 0; part < kParts; ++part) {
+        Word digits[kPlanes] = {};
+        for (int i = 0; i < padded; i += kGroup) {
+          if (l == 0 && part == 0)  // rows lie anywhere
+            for (int q = i; q < std::min(some, i + kGroup); ++q)
+              for (std::int64_t m = 0; m < lines; ++m) __builtin_prefetch(row(begin + q + kUsersAhead) + 64 * m);
+          add_group(at + i, 64 * l + part * static_cast<std::int64_t>(kBytes), digits);
+        }
+        flush(digits, planes, sums + l * kLineItems + part * static_cast<std::int64_t>(kBytes) * 8);
+      }
   }
 }
 
