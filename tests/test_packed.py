@@ -92,6 +92,35 @@ def test_values_are_checked():
         PackedSymmetric(np.zeros(4, int), 2, 2)
     with pytest.raises(ValueError, match=r"values: expected shape \(4,\)"):
         PackedSymmetric(np.zeros(5), 2, 2)
+    with pytest.raises(ValueError, match="n: expected at least 0"):
+        PackedSymmetric(np.zeros(0), -96)
+    with pytest.raises(ValueError, match="tile: expected at least 1"):
+        PackedSymmetric(np.zeros(25), 10, -5)
+    for wrong in (np.zeros((3, 5)), np.zeros(4)):
+        with pytest.raises(ValueError, match="a: expected a square matrix"):
+            PackedSymmetric.from_dense(wrong)
+    with pytest.raises(TypeError, match="a: expected a NumPy array"):
+        PackedSymmetric.from_dense([[1.0]])
+    with pytest.raises(TypeError, match="positions: expected a vector of integers"):
+        PackedSymmetric.from_dense(np.eye(3)).columns([0.9, 1.7])
+
+
+def test_a_tile_larger_than_the_matrix():
+    packed = PackedSymmetric(np.array([2.0, 1, 1, 2]), 2, 2**62)
+    np.testing.assert_allclose(spd_inverse(packed).to_dense(), np.linalg.inv([[2.0, 1], [1, 2]]))
+
+
+def test_sparsified_models_say_how_they_are_stored():
+    X = fastlae.data.make_interactions(n_users=50, n_items=20, n_interactions=300, seed=3)
+    assert fastlae.EASE().fit(X).sparsify(top_k=2).storage_ == "full"
+
+
+def test_what_is_seen_stays_hidden_however_small_its_value():
+    X = sp.csr_matrix(np.array([[1, 1, 0], [0, 1, 1], [1, 0, 1.0]]))
+    X.data[:] = 1e-60
+    forbid = sp.csr_matrix(np.array([[0, 0, 1], [0, 0, 0], [0, 0, 0]]))
+    items, _ = fastlae.ops.recommend(X, np.random.default_rng(0).random((3, 3)), k=3, forbid=forbid)
+    np.testing.assert_array_equal(items, [[-1, -1, -1], [0, -1, -1], [1, -1, -1]])
 
 
 @pytest.mark.parametrize("valued", [False, True])

@@ -102,7 +102,7 @@ SymmetricView<T> symmetric(const py::array& a, const char* name, std::int64_t n,
     return {full.data, n, std::max<std::int64_t>(1, n), full.stride};
   }
   if (n < 0 || tile < 1) throw py::value_error(std::string(name) + ": expected n >= 0 and a tile of at least 1");
-  SymmetricView<T> view{nullptr, n, tile, 0};
+  SymmetricView<T> view{nullptr, n, std::min(tile, std::max<std::int64_t>(1, n)), 0};  // one tile of its size
   view.data = vector<T>(a, name, view.length());
   return view;
 }

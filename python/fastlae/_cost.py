@@ -21,12 +21,12 @@ from ._threads import resolve_threads
 _ORDER = 768  # at 512, two threads reach two thirds of what larger products do
 
 # Operations of the calibrating product in whose time ..., from bench/results/cost.json.
-_INVERSE_CUBE = 1.0  # ... one of the n^3 operations of an inverse is done,
-_INVERSE_SQUARE = 0.0  # ... and what is needed once per entry;
-_GRAM_ADDITION = 1.0  # ... one addition of a Gram matrix is done,
-_GRAM_CELL = 1.0  # ... one of its cells is written;
-_RECOMMEND_ADDITION = 1.0  # ... one product of an interaction and a weight is added to a score,
-_RECOMMEND_CELL = 1.0  # ... one score is offered to the selection.
+_INVERSE_CUBE = 0.98  # ... one of the n^3 operations of an inverse is done,
+_INVERSE_SQUARE = 449.0  # ... and what is needed once per entry;
+_GRAM_ADDITION = 37.1  # ... one addition of a Gram matrix is done,
+_GRAM_CELL = 155.0  # ... one of its cells is written;
+_RECOMMEND_ADDITION = 15.0  # ... one product of an interaction and a weight is added to a score,
+_RECOMMEND_CELL = 0.0  # ... one score is offered to the selection.
 
 
 def rate(dtype: Any = np.float32, threads: int = 0) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from . import _memory
 from ._backend import core_for
+from ._threads import resolve_threads
 from .errors import MemoryNeededError
 
 
@@ -43,7 +44,13 @@ class PackedSymmetric:
     """
 
     def __init__(self, values: NDArray[Any], n: int, tile: int | None = None) -> None:
-        self.n, self.tile = int(n), int(tile or core_for().inverse_tile(n))
+        if n < 0:
+            raise ValueError(f"n: expected at least 0, got {n}")
+        if tile is not None and tile < 1:
+            raise ValueError(f"tile: expected at least 1, got {tile}")
+        self.n = int(n)
+        # A tile larger than the matrix is one tile of its size.
+        self.tile = min(int(tile or core_for().inverse_tile(n)), max(1, self.n))
         if not isinstance(values, np.ndarray) or values.dtype not in (np.float32, np.float64):
             raise TypeError("values: expected a NumPy array of float32 or float64")
         if values.shape != (self.length(self.n, self.tile),):
@@ -62,7 +69,7 @@ class PackedSymmetric:
     @classmethod
     def empty(cls, n: int, dtype: Any = np.float32, tile: int | None = None) -> PackedSymmetric:
         """Without values, like `numpy.empty`, after a check that the memory is there."""
-        tile = tile or core_for().inverse_tile(n)
+        tile = min(tile or int(core_for().inverse_tile(n)), max(1, n))
         _memory.require(
             cls.length(n, tile) * np.dtype(dtype).itemsize, f"a packed symmetric matrix of order {n}", "float32 does."
         )
@@ -109,6 +116,10 @@ class PackedSymmetric:
     @classmethod
     def from_dense(cls, a: NDArray[Any], tile: int | None = None) -> PackedSymmetric:
         """The lower triangle of `a`, (n, n)."""
+        if not isinstance(a, np.ndarray) or a.dtype not in (np.float32, np.float64):
+            raise TypeError("a: expected a NumPy array of float32 or float64")
+        if a.ndim != 2 or a.shape[0] != a.shape[1]:
+            raise ValueError(f"a: expected a square matrix, got shape {a.shape}")
         packed = cls.empty(len(a), a.dtype, tile)
         for begin, strip in packed.strips():
             strip[:] = a[begin : begin + len(strip), : strip.shape[1]]
@@ -170,9 +181,13 @@ class PackedSymmetric:
             strip *= numbers[begin : begin + len(strip), None]
             strip *= numbers[: strip.shape[1]]
 
-    def columns(self, positions: Any, num_threads: int = 1) -> NDArray[Any]:
+    def columns(self, positions: Any, num_threads: int = 0) -> NDArray[Any]:
         """Some columns as a dense array, (n, columns asked for)."""
-        positions = np.ascontiguousarray(positions, dtype=np.int64)
+        num_threads = resolve_threads(num_threads)
+        array = np.asarray(positions)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise TypeError(f"positions: expected a vector of integers, got {array.dtype} of {array.ndim} dimension(s)")
+        positions = np.ascontiguousarray(array, dtype=np.int64)
         out = np.empty((self.n, len(positions)), self.dtype)
         core_for(self.values).symmetric_columns(self.values, self.n, self.tile, positions, out, num_threads)
         return out

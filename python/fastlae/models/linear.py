@@ -488,6 +488,7 @@ class LinearAutoencoder(Recommender):
         if hasattr(self, "interactions_"):
             kept.interactions_ = self.interactions_
         kept.form_ = "sparse"
+        kept.storage_ = "full"
         kept._weights = sp.csr_matrix(sp.hstack(blocks, format="csr")) if blocks else sp.csr_matrix((n, n))
         return kept
 
@@ -518,6 +519,7 @@ class LinearAutoencoder(Recommender):
         self.item_counts_, self.form_ = arrays["item_counts"], facts["form"]
         n = len(self.item_counts_)
         if self.form_ == "sparse":
+            self.storage_ = "full"
             self._weights = sp.csr_matrix((arrays["values"], arrays["indices"], arrays["indptr"]), shape=(n, n))
             return
         self.storage_ = facts["storage"]

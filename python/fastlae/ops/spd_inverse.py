@@ -121,8 +121,11 @@ def spd_inverse(
 
 
 def workspace(n: int, itemsize: int, tile: int = TILE) -> int:
-    """Bytes that an inverse of order n takes beside its matrix: panels of this step and of the next, in two layouts."""
-    return 4 * n * min(n, tile) * itemsize
+    """Bytes that an inverse of order n takes beside its matrix: panels of this step and of the next, in two layouts,
+    and a few tiles, of which one is each thread's.
+    """
+    tile = min(n, tile)
+    return (4 * n + (3 + resolve_threads(0)) * tile) * tile * itemsize
 
 
 def inverse_tile(n: int) -> int:

@@ -32,7 +32,7 @@ def topk(
     scale : array_like, (n,), optional
         Multiplies the columns.
     hidden : sparse matrix, (rows, n), optional
-        Stored entries are never taken.
+        Non-zero entries are never taken.
     columns : array_like of bool, (n,), optional
         True: hidden in every row.
     num_threads : int
@@ -126,7 +126,7 @@ def recommend(
     items : array_like of int, optional
         Only these items may be recommended.
     forbid : array_like of int, or sparse matrix, (users, n), optional
-        Items that may not be recommended: to anybody, or per user (stored entries).
+        Items that may not be recommended: to anybody, or per user (non-zero entries).
     num_threads : int
         0 means all that the process may use. The result is the same for any number.
 
@@ -209,7 +209,7 @@ def hidden_items(
         columns = np.zeros(n, np.uint8) if columns is None else columns
         columns[_positions(forbid, "forbid", n)] = 1
     if exclude_seen and per_user is not None:
-        union = abs(X.scipy()) + abs(per_user.scipy())
+        union = X._replace(values=None).scipy() + per_user._replace(values=None).scipy()  # values could vanish
         per_user = as_csr(union, "forbid")
     elif exclude_seen:
         per_user = X
