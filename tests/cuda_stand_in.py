@@ -136,7 +136,8 @@ def install(monkeypatch, **options):
     """Put the stand-ins where fastlae looks for the real ones."""
     from fastlae import _arrays, _backend
 
-    spec = importlib.util.spec_from_file_location("fastlae._cuda", emulated_module())
+    # A name of its own: under the real one, pybind11 would give the real module back once that has been loaded.
+    spec = importlib.util.spec_from_file_location("emulated._cuda", emulated_module())
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     _backend.cuda.cache_clear()

@@ -222,7 +222,8 @@ def test_a_closed_pipe(here, model):
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_ctrl_c(here):
     code = (
-        "import sys, time, fastlae.cli.commands as c\n"
+        "import signal, sys, time, fastlae.cli.commands as c\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where the tests run in the background
         "def slow(*a, **k):\n    print('begun', flush=True)\n    time.sleep(60)\n"
         "c.model_class('EASE').fit = slow\n"
         "from fastlae.cli import main\nsys.exit(main(['fit', 'ratings.csv', '-o', 'x']))\n"
