@@ -90,7 +90,7 @@ $(VENV)/installed: $(VENV)/created $(SOURCES)
 	@touch $@
 
 $(VENV)/linters: $(VENV)/created pyproject.toml
-	$(BIN)/python $(PIP_INSTALL) --group lint numpy scipy
+	$(BIN)/python $(PIP_INSTALL) --group lint numpy scipy safetensors
 	@touch $@
 
 $(VENV)/native: $(VENV)/created
