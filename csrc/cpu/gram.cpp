@@ -2,6 +2,7 @@
 //  - as columns they are counted apart. For 0/1 data every user has a bit for every hot item, and a tree of full adders
 //    counts 512 items over users at once (simd/gram_rows); other data are added up in an array that stays in L1.
 //  - as rows they are not computed, but copied from the columns.
+//  - of pairs of hot items, which are most pairs of all, only about half are counted (HotPairs).
 // All other pairs are added one by one, in a row in the order of G: it is written once, and never read again.
 #include "fastlae/gram.hpp"
 
@@ -126,6 +127,27 @@ int64_t stride_lines(int64_t lines) {
   return lines == 0 ? 0 : lines | 1;
 }
 
+/// Counts of pairs of hot items, by rank. A row has the lines up to its own; what lies right of them is in later rows.
+class HotPairs {
+ public:
+  explicit HotPairs(int64_t lines) : counts_(static_cast<std::size_t>(bytes(lines)) / sizeof(std::uint32_t)) {}
+
+  static int64_t bytes(int64_t lines) { return begin(lines) * static_cast<int64_t>(sizeof(std::uint32_t)); }
+  static int64_t width(int64_t h) { return (h / kLineItems + 1) * kLineItems; }
+  std::uint32_t* row(int64_t h) const { return counts_.data() + begin(h / kLineItems) + h % kLineItems * width(h); }
+
+  /// All of row h.
+  void copy(int64_t h, int64_t hot, std::uint32_t* to) const {
+    std::copy_n(row(h), width(h), to);
+    for (int64_t k = width(h); k < hot; ++k) to[k] = row(k)[h];
+  }
+
+ private:
+  static int64_t begin(int64_t line) { return kLineItems * kLineItems * (line * (line + 1) / 2); }
+
+  LargeBuffer<std::uint32_t> counts_;
+};
+
 /// The number of lines of hot items that costs least. Every so many users stand for all of them.
 template <class T>
 int64_t cheapest(const CsrView<T>& x, const Order& order, bool bits, int64_t output_bytes) {
@@ -140,18 +162,20 @@ int64_t cheapest(const CsrView<T>& x, const Order& order, bool bits, int64_t out
       ++of_line[r < 0 ? kMaxLines : r / kLineItems];
     }
     const auto all = static_cast<double>(x.indptr[u + 1] - x.indptr[u]);
-    double hot = 0;
+    double hot = 0, lines = 0;  // lines that are read for hot entries
     for (int64_t l = 0; l <= kMaxLines; ++l) {
-      const double counting = bits ? static_cast<double>(l) * kLineCost : hot * kAddCost;
-      cost[l] += static_cast<double>(step) * (all * counting + (all - hot) * (all - hot) * kAddCost);
+      const double cold = all - hot;
+      const double counting = bits ? (lines + cold * static_cast<double>(l)) * kLineCost : all * hot * kAddCost;
+      cost[l] += static_cast<double>(step) * (counting + cold * cold * kAddCost);
       hot += of_line[l];
+      lines += static_cast<double>(of_line[l]) * static_cast<double>(l + 1);
     }
   }
-  const int64_t allowed = std::max<int64_t>(int64_t{16} << 20, output_bytes / 16);
+  const int64_t allowed = std::max<int64_t>(int64_t{32} << 20, output_bytes / 16);
   int64_t best = 0;
   for (int64_t l = 1; l <= kMaxLines && (l - 1) * kLineItems < n; ++l) {
     cost[l] += static_cast<double>(std::min(n, l * kLineItems)) * static_cast<double>(n) * kMirrorCost;
-    if (bits && x.rows * stride_lines(l) * 64 > allowed) break;
+    if (bits && x.rows * stride_lines(l) * 64 + HotPairs::bytes(l) > allowed) break;
     if (cost[l] < cost[best]) best = l;
   }
   return best;
@@ -249,10 +273,26 @@ void add(const Sorted<T, Item>& s, int64_t e, int64_t begin, int64_t end, Sum* s
 
 template <class T, class Item>
 FASTLAE_INLINE void prefetch_items(const Sorted<T, Item>& s, int64_t e, bool hot, bool cold) {
+  __builtin_prefetch(&s.row[s.user[e + 3 * kRowsAhead]]);
   const auto& row = s.row[s.user[e + kRowsAhead]];
   const auto* item = reinterpret_cast<const char*>(s.item.data() + (hot ? row.hot : row.cold));
   const auto* const end = reinterpret_cast<const char*>(s.item.data() + (cold ? row.end : row.cold));
   for (; item < end; item += 64) __builtin_prefetch(item);
+}
+
+template <class T, class Item>
+HotPairs count_hot_pairs(const Sorted<T, Item>& s, const Order& order, const Context& context) {
+  HotPairs pairs(order.lines);
+  const simd::CountBits count = simd::count_bits();
+  parallel_for(context, order.hot, 4, [&](int64_t begin, int64_t end, int) {
+    for (int64_t h = begin; h < end; ++h) {
+      const int64_t first = order.first[order.popular[h]], width = HotPairs::width(h);
+      std::fill_n(pairs.row(h), width, 0u);
+      count(s.bits.data(), s.stride, width / kLineItems, s.user.data() + first, order.popularity(order.popular[h]),
+            pairs.row(h));
+    }
+  });
+  return pairs;
 }
 
 /// Sums of the hot columns are kept apart, in Hot; those of the others in Sum.
@@ -264,6 +304,7 @@ void fill(const Sorted<T, Item>& s, const Order& order, const std::vector<Output
   const int64_t gap = padded + 16;  // not a power of two
   const simd::CountBits count = simd::count_bits();
   const simd::MoveRow<T, Sum> move = simd::move_row<T, Sum>();
+  const HotPairs pairs = as_bits ? count_hot_pairs(s, order, context) : HotPairs(0);
   struct Scratch {
     std::vector<Sum> sums;
     std::vector<Hot> hot;
@@ -280,7 +321,10 @@ void fill(const Sorted<T, Item>& s, const Order& order, const std::vector<Output
       const int64_t first = order.first[i], last = order.first[i + 1];
       const bool cold = order.rank[i] < 0;
       if constexpr (as_bits) {
-        if (hot > 0) count(s.bits.data(), s.stride, order.lines, s.user.data() + first, last - first, hot_sums);
+        if (!cold)
+          pairs.copy(order.rank[i], hot, hot_sums);
+        else if (hot > 0)
+          count(s.bits.data(), s.stride, order.lines, s.user.data() + first, last - first, hot_sums);
       }
       if (cold || !as_bits)
         for (int64_t e = first; e < last; ++e) {

@@ -3,13 +3,15 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
+#include <thread>
 
 namespace fastlae {
 
 namespace {
 
-constexpr int kSpins = 2000;  // some 20 microseconds
+constexpr int kPartBits = 20;  // of a region's word: how many take part
+constexpr int kSpins = 2000;   // some 20 microseconds
 
 void pause() {
 #if defined(__x86_64__)
@@ -43,17 +45,17 @@ void Pool::run(int parts, void (*task)(void*, int), void* argument) {
     for (int part = 0; part < parts; ++part) task(argument, part);
     return;
   }
-  grow(parts - 1);
-  const int helpers = static_cast<int>(workers_.size());
+  grow(std::min(parts, 1 << kPartBits) - 1);
+  const int helpers = std::min(parts - 1, static_cast<int>(wake_.size()));
   task_ = task;
   argument_ = argument;
-  parts_ = parts;
-  running_.store(helpers, std::memory_order_relaxed);  // every worker checks out, also one without a part
+  running_.store(helpers, std::memory_order_relaxed);
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    generation_.fetch_add(1, std::memory_order_release);
+    const std::uint64_t number = (region_.load(std::memory_order_relaxed) >> kPartBits) + 1;
+    region_.store(number << kPartBits | static_cast<std::uint64_t>(helpers), std::memory_order_release);
   }
-  wake_.notify_all();
+  for (int worker = 0; worker < helpers; ++worker) wake_[worker].notify_one();
   task(argument, 0);
   for (int part = helpers + 1; part < parts; ++part) task(argument, part);
   for (int spin = 0; running_.load(std::memory_order_acquire) > 0; ++spin) {
@@ -67,26 +69,34 @@ void Pool::run(int parts, void (*task)(void*, int), void* argument) {
 
 void Pool::grow(int workers) {
   try {
-    while (static_cast<int>(workers_.size()) < workers) {
-      const int id = static_cast<int>(workers_.size()) + 1;
-      const std::uint64_t seen = generation_.load(std::memory_order_relaxed);
-      workers_.emplace_back([this, id, seen] { work(id, seen); });
-      workers_.back().detach();
+    while (static_cast<int>(wake_.size()) < workers) {
+      std::condition_variable& wake = wake_.emplace_back();
+      const int id = static_cast<int>(wake_.size());
+      const std::uint64_t seen = region_.load(std::memory_order_relaxed);
+      try {
+        std::thread([this, id, seen, &wake] { work(id, seen, wake); }).detach();
+      } catch (...) {
+        wake_.pop_back();
+        throw;
+      }
     }
-  } catch (const std::system_error&) {
-    // no more threads to be had: run() shares the work among those there are
+  } catch (const std::exception&) {
+    // no more threads or memory to be had: run() shares the work among those there are
   }
 }
 
-void Pool::work(int id, std::uint64_t seen) {
+void Pool::work(int id, std::uint64_t seen, std::condition_variable& wake) {
+  constexpr std::uint64_t parts = (std::uint64_t{1} << kPartBits) - 1;
   for (;;) {
-    for (int spin = 0; spin < kSpins && generation_.load(std::memory_order_acquire) == seen; ++spin) pause();
-    if (generation_.load(std::memory_order_acquire) == seen) {
+    for (int spin = 0; spin < kSpins && region_.load(std::memory_order_acquire) == seen; ++spin) pause();
+    std::uint64_t region = region_.load(std::memory_order_acquire);
+    if (region == seen) {
       std::unique_lock<std::mutex> lock(mutex_);
-      wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
+      wake.wait(lock, [&] { return (region = region_.load(std::memory_order_acquire)) != seen; });
     }
-    seen = generation_.load(std::memory_order_acquire);
-    if (id < parts_) task_(argument_, id);
+    seen = region;
+    if (static_cast<std::uint64_t>(id) > (seen & parts)) continue;
+    task_(argument_, id);
     running_.fetch_sub(1, std::memory_order_release);
   }
 }

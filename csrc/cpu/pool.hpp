@@ -8,9 +8,8 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <mutex>
-#include <thread>
-#include <vector>
 
 namespace fastlae {
 
@@ -26,17 +25,17 @@ class Pool {
 
  private:
   void grow(int workers);
-  void work(int id, std::uint64_t seen);
+  void work(int id, std::uint64_t seen, std::condition_variable& wake);
 
   std::atomic<bool> busy_{false};
-  std::atomic<std::uint64_t> generation_{0};  // of the region: a new value wakes the workers
-  std::atomic<int> running_{0};               // workers that have not finished this region
-  int parts_ = 0;
+  // Number of the region and how many take part in it, in one word: a worker that has no part in a region may sleep
+  // through it, and must not see the one with the other's task.
+  std::atomic<std::uint64_t> region_{0};
+  std::atomic<int> running_{0};  // workers that have not finished this region
   void (*task_)(void*, int) = nullptr;
   void* argument_ = nullptr;
   std::mutex mutex_;
-  std::condition_variable wake_;
-  std::vector<std::thread> workers_;
+  std::deque<std::condition_variable> wake_;  // of every worker: only those with a part are woken
 };
 
 }  // namespace fastlae

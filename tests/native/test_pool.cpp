@@ -56,6 +56,12 @@ void runs_concurrently() {
   CHECK(bad == 0, "%d rounds", bad.load());
 }
 
+/// Workers without a part sleep through regions, and wake up for a later one.
+void changes_size() {
+  for (int round = 0; round < 40; ++round)
+    for (const int threads : {2, 24, 3, 2, 9}) CHECK(covers(threads, 300, 1), "threads %d", threads);
+}
+
 void passes_on_errors() {
   for (int round = 0; round < 50; ++round)
     for (const int threads : {1, 2, 4}) {
@@ -112,6 +118,7 @@ int main() {
   covers_ranges();
   nests();
   runs_concurrently();
+  changes_size();
   passes_on_errors();
   ends_when_asked();
   survives_fork();
