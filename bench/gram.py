@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
-import subprocess
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import scipy.sparse as sp
 
 import fastlae
 
-from .harness import data_folder, in_child, median, save
+from .harness import RESULTS, Workers, data_folder, in_child, median, save
 
 # Beside the data sets: users, items, interactions of generated data. SciPy and MKL take part where they need no more
 # than a minute.
@@ -28,6 +30,7 @@ SHAPES = {
 DATA = ("ml-1m", "gowalla")
 PEERS = ("ml-1m", "gowalla", "ml-20m shape")
 REPEAT = 5
+SECONDS = 20.0  # spent on one contender, but for the last call
 
 
 def interactions(case: str) -> Any:
@@ -60,30 +63,23 @@ def expected(X: Any) -> list[float]:
     return [float(rows.sum()), float(rows @ (np.arange(n) % 997))]
 
 
-def contender(case: str, name: str, threads: str, repeat: str) -> dict[str, Any]:
-    """Check one contender, then time it, in a process of its own."""
-    X = interactions(case)
+def call_of(name: str, X: Any, threads: int) -> Callable[[], Any]:
+    """The call to time."""
     if name == "fastlae":
+        return lambda: fastlae.ops.gram(X, num_threads=threads)
+    if name == "scipy":
+        return lambda: (X.T @ X).toarray()
+    if libraries := sorted(Path(sys.prefix, "lib").glob("libmkl_rt.so*")):  # as the package mkl installs it
+        os.environ.setdefault("MKL_RT", str(libraries[0]))
+    import sparse_dot_mkl  # not above: its threads disturb others
 
-        def call() -> Any:
-            return fastlae.ops.gram(X, num_threads=int(threads))
+    sparse_dot_mkl.mkl_set_num_threads(threads)
+    return lambda: sparse_dot_mkl.gram_matrix_mkl(X, dense=name == "mkl dense")
 
-    elif name == "scipy":
 
-        def call() -> Any:
-            return (X.T @ X).toarray()
-
-    else:
-        import sparse_dot_mkl  # not above: its threads disturb others
-
-        sparse_dot_mkl.mkl_set_num_threads(int(threads))
-        dense = name == "mkl dense"
-
-        def call() -> Any:
-            return sparse_dot_mkl.gram_matrix_mkl(X, dense=dense)
-
-    G = call()
-    if name.startswith("mkl"):  # the upper triangle alone
+def check(name: str, G: Any, X: Any) -> None:
+    """MKL makes the upper triangle alone."""
+    if name.startswith("mkl"):
         sums = X.T.astype(np.float64) @ (X.astype(np.float64) @ np.ones(X.shape[1]))
         both = G.sum(axis=0) + G.sum(axis=1).T - G.diagonal() if name == "mkl sparse" else None
         right = both is None or np.array_equal(np.asarray(both).ravel(), sums)
@@ -91,16 +87,25 @@ def contender(case: str, name: str, threads: str, repeat: str) -> dict[str, Any]
     else:
         right = checksum(G) == expected(X)
     if not right:
-        raise SystemExit(f"{name}: wrong result on {case}")
+        raise ValueError(f"{name}: wrong result")
+
+
+_prepared: dict[tuple[str, str, int], Callable[[], Any]] = {}
+
+
+def one(case: str, name: str, threads: int) -> dict[str, Any]:
+    """In a worker: one timed call; before the first of a case, one whose result is checked."""
+    key = case, name, threads
+    if key not in _prepared:
+        X = interactions(case)
+        _prepared.clear()
+        _prepared[key] = call_of(name, X, threads)
+        check(name, _prepared[key](), X)
+    start = time.perf_counter()
+    G = _prepared[key]()
+    seconds = time.perf_counter() - start
     del G
-    times = []
-    for _ in range(int(repeat)):
-        time.sleep(0.3)
-        start = time.perf_counter()
-        G = call()
-        times.append(time.perf_counter() - start)
-        del G
-    return {"seconds": median(times), "best": round(min(times), 4)}
+    return {"seconds": seconds}
 
 
 def touch(size: str, threads: str) -> dict[str, Any]:
@@ -139,26 +144,48 @@ def run_case(case: str) -> dict[str, Any]:
     all_threads = available_threads()[0]
     for threads in sorted({1, all_threads}):
         result["write"][str(threads)] = in_child("bench.gram", "touch", str(size), str(threads))["seconds"]
-        row = in_child("bench.gram", "contender", case, "fastlae", str(threads), str(REPEAT))
-        row["gb_per_s"] = round(size / 1e9 / row["seconds"], 1)
-        row["additions_per_s"] = round(result["additions"] / row["seconds"])
-        result["contenders"][f"fastlae, {threads} threads"] = row
+    contenders = [("fastlae", threads) for threads in sorted({1, all_threads})]
     if case in PEERS:
-        result["contenders"]["scipy"] = in_child("bench.gram", "contender", case, "scipy", "1", "3")
+        contenders += [("scipy", 1)]
         if importlib.util.find_spec("sparse_dot_mkl"):
-            for name in ("mkl sparse", "mkl dense"):
-                try:
-                    row = in_child("bench.gram", "contender", case, name, str(all_threads), "2")
-                except (subprocess.CalledProcessError, json.JSONDecodeError) as error:
-                    print(f"{name} on {case}: {error}", file=sys.stderr)
+            contenders += [("mkl sparse", all_threads), ("mkl dense", all_threads)]
+    times: dict[tuple[str, int], list[float]] = {}
+    peak: dict[tuple[str, int], float] = {}
+    with Workers() as workers:
+        for _ in range(REPEAT):
+            for name, threads in contenders:
+                spent = times.setdefault((name, threads), [])
+                if sum(spent) > SECONDS:
                     continue
-                result["contenders"][name] = row
+                time.sleep(0.3)
+                row = workers(name, threads).call("bench.gram:one", case, name, threads)
+                spent.append(row["seconds"])
+                peak[name, threads] = max(peak.get((name, threads), 0), row["peak_gb"])
+    for name, threads in contenders:
+        seconds = median(times[name, threads])
+        row = {"seconds": seconds, "best": round(min(times[name, threads]), 4), "calls": len(times[name, threads])}
+        row["peak_gb"] = round(peak[name, threads], 2)
+        if name == "fastlae":
+            row |= {"gb_per_s": round(size / 1e9 / seconds, 1)}
+            row |= {"additions_per_s": round(result["additions"] / seconds)}
+        result["contenders"][f"fastlae, {threads} threads" if name == "fastlae" else name] = row
+    print(case, json.dumps(result), flush=True)
     return result
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", nargs="*", default=[*DATA, *SHAPES], choices=[*DATA, *SHAPES])
+    parser.add_argument("--add", action="store_true", help="keep other cases of the file")
+    return parser
 
 
 def main() -> None:
     """Check and time every case; the keys beside `cases` are those of the MovieLens-20M shape."""
-    cases = {case: run_case(case) for case in [*DATA, *SHAPES]}
+    options = arguments().parse_args()
+    old = json.loads((RESULTS / "gram.json").read_text())["results"]["cases"] if options.add else {}
+    cases = old | {case: run_case(case) for case in options.cases}
     results: dict[str, Any] = {"cases": cases}
     if main_case := cases.get("ml-20m shape"):
         contenders = main_case["contenders"]

@@ -25,6 +25,7 @@ PYBIND11_MODULE(_core, m) {
     try {
       if (error) std::rethrow_exception(error);
     } catch (const fastlae::NotPositiveDefinite& e) {
+      PyErr_Clear();  // Ctrl-C may have come in the same moment: the matrix is the news
       const py::object type = py::module_::import("fastlae.errors").attr("NotPositiveDefiniteError");
       py::set_error(type, type.attr("at")(e.index));
     } catch (const fastlae::Cancelled&) {

@@ -1,5 +1,7 @@
 #include "fastlae/topk.hpp"
 
+#include <utility>
+
 #include "arrays.hpp"
 
 namespace fastlae::bindings {
@@ -20,6 +22,15 @@ Hidden hidden_view(const py::object& seen, const py::object& columns, std::int64
   return hidden;
 }
 
+/// Where the k best of so many rows go.
+std::pair<MatrixView<std::int32_t>, MatrixView<float>> best_views(const py::array& items, const py::array& scores,
+                                                                  std::int64_t rows) {
+  const auto to_items = matrix<std::int32_t>(items, "items");
+  if (to_items.rows != rows || to_items.cols < 1)
+    throw py::value_error("items: expected " + std::to_string(rows) + " rows and at least one column");
+  return {to_items, matrix<float>(scores, "out", rows, to_items.cols)};
+}
+
 }  // namespace
 
 void register_topk(py::module_& m) {
@@ -33,9 +44,7 @@ void register_topk(py::module_& m) {
           const auto from = matrix<const T>(s, "scores");
           const T* factor = scale.is_none() ? nullptr : vector<const T>(scale.cast<py::array>(), "scale", from.cols);
           const Hidden hidden = hidden_view(seen, columns, from.rows, from.cols);
-          const auto to_items = matrix<std::int32_t>(items, "items");
-          const auto to_scores = matrix<float>(scores, "out", from.rows, to_items.cols);
-          if (to_items.rows != from.rows) throw py::value_error("items: expected a row per row of scores");
+          const auto [to_items, to_scores] = best_views(items, scores, from.rows);
           py::gil_scoped_release release;
           topk<T>(from, factor, hidden, to_items, to_scores, context);
         });
@@ -53,9 +62,7 @@ void register_topk(py::module_& m) {
           const auto weights = matrix<const Stored>(w, "W");
           const auto x = csr<Accumulator<Stored>>(indptr, indices, values, weights.rows, "X");
           const Hidden hidden = hidden_view(seen, columns, x.rows, weights.cols);
-          const auto to_items = matrix<std::int32_t>(items, "items");
-          const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
-          if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
+          const auto [to_items, to_scores] = best_views(items, scores, x.rows);
           py::gil_scoped_release release;
           recommend<Stored>(x, weights, hidden, to_items, to_scores, context);
         });
@@ -83,9 +90,7 @@ void register_topk(py::module_& m) {
           weights.values = vector<const T>(w_values, "W", entries);
           const auto x = csr<T>(indptr, indices, values, weights.rows, "X");
           const Hidden hidden = hidden_view(seen, columns, x.rows, n);
-          const auto to_items = matrix<std::int32_t>(items, "items");
-          const auto to_scores = matrix<float>(scores, "out", x.rows, to_items.cols);
-          if (to_items.rows != x.rows) throw py::value_error("items: expected a row per row of X");
+          const auto [to_items, to_scores] = best_views(items, scores, x.rows);
           py::gil_scoped_release release;
           recommend<T>(x, weights, entries, hidden, to_items, to_scores, context);
         };

@@ -118,11 +118,13 @@ class Sweep {
         applied_(static_cast<std::size_t>(count_ * count_)),
         packed_(static_cast<std::size_t>(count_)),
         uses_(static_cast<std::size_t>(count_)) {
-    list_tasks();
+    for (int64_t k = 0; k < count_; ++k)
+      uses_[static_cast<std::size_t>(k)].store(k + 1 < count_ ? products_ + count_ - 1 : pairs(count_ - 1),
+                                               std::memory_order_relaxed);
   }
 
   void run() {
-    const auto total = static_cast<int64_t>(tasks_.size());
+    const int64_t total = count_ + (count_ - 1) * step_tasks() + pairs(count_ - 1);
     Team team(context_, static_cast<int>(std::min<int64_t>(context_.num_threads, total)));
     std::atomic<int64_t> next{0};
     team.run([&](int thread) {
@@ -130,7 +132,7 @@ class Sweep {
       while (!team.stopped()) {
         const int64_t t = next.fetch_add(1, std::memory_order_relaxed);
         if (t >= total) return;
-        const Task& task = tasks_[static_cast<std::size_t>(t)];
+        const Task task = task_at(t);
         const bool finished = task.j < 0 ? make_panel(task.step, task.i, scratch.data(), team)
                                          : add_product(task.step, task.i, task.j, team);
         if (!finished) return;
@@ -142,9 +144,13 @@ class Sweep {
  private:
   /// Part i of the panel of `step` (j < 0), or the product of `step` for tile (i, j).
   struct Task {
-    std::int32_t step;
-    std::int16_t i, j;
+    int64_t step, i, j;
   };
+
+  /// Tiles of a lower triangle of `count` rows.
+  static int64_t pairs(int64_t count) { return count * (count + 1) / 2; }
+  /// Of a step, but for the last: its products, the next step's panel.
+  int64_t step_tasks() const { return products_ + count_; }
 
   static int64_t padded(int64_t count, int lines) { return (count + lines - 1) / lines * lines; }
   int64_t panel(int lines) const { return padded(a_.tile, lines) * a_.tile; }
@@ -159,30 +165,26 @@ class Sweep {
   }
   std::atomic<int>& applied(int64_t i, int64_t j) { return applied_[static_cast<std::size_t>(i * count_ + j)]; }
 
-  void list_tasks() {
-    const auto add = [&](int64_t step, int64_t i, int64_t j) {
-      tasks_.push_back({static_cast<std::int32_t>(step), static_cast<std::int16_t>(i), static_cast<std::int16_t>(j)});
-    };
-    const auto add_panel = [&](int64_t step) {
-      for (int64_t r = 0; r < count_; ++r)
-        if (r != step) add(step, r, -1);
-    };
-    add(0, 0, -1);
-    add_panel(0);
-    for (int64_t k = 0; k < count_; ++k) {
-      const int64_t ahead = k + 1;
-      if (ahead < count_) add(ahead, ahead, -1);
-      const int64_t others = std::max<int64_t>(0, count_ - 2), half = others * (others + 1) / 4;
-      int64_t products = 0;
-      for (int64_t i = 0; i < count_; ++i)  // by rows, as a packed matrix lies in memory, or on a disk
-        for (int64_t j = 0; j <= i; ++j) {
-          if (i == k || j == k || i == ahead || j == ahead) continue;
-          if (products++ == half && ahead < count_) add_panel(ahead);
-          add(k, i, j);
-        }
-      if (products <= half && ahead < count_) add_panel(ahead);
-      uses_[static_cast<std::size_t>(k)].store(products + (ahead < count_ ? count_ - 1 : 0), std::memory_order_relaxed);
+  /// First the panel of step 0. Then for every step k the diagonal tile of the next panel, and its products in all rows
+  /// and columns but k and k + 1, by rows, as a packed matrix lies in memory, or on a disk; after half of them come the
+  /// other tiles of the next panel, which take the products of rows and columns k + 1 themselves.
+  Task task_at(int64_t t) const {
+    if (t < count_) return {0, t, -1};
+    t -= count_;
+    const int64_t step = std::min(t / step_tasks(), count_ - 1), ahead = step + 1;
+    t -= step * step_tasks();
+    if (ahead < count_) {
+      if (t == 0) return {ahead, ahead, -1};
+      --t;
+      const int64_t others = count_ - 1, r = t - products_ / 2;
+      if (r >= 0 && r < others) return {ahead, r < ahead ? r : r + 1, -1};
+      if (r >= others) t -= others;
     }
+    auto i = static_cast<int64_t>((std::sqrt(8.0 * static_cast<double>(t) + 1.0) - 1.0) / 2.0);
+    while (pairs(i) > t) --i;  // the root is rounded
+    while (pairs(i + 1) <= t) ++i;
+    const int64_t j = t - pairs(i), skipped = ahead < count_ ? 2 : 1;
+    return {step, i < step ? i : i + skipped, j < step ? j : j + skipped};
   }
 
   /// False when the team has been stopped meanwhile.
@@ -286,12 +288,12 @@ class Sweep {
   const Context& context_;
   const simd::GemmKernel<T>& kernel_;
   int64_t count_;
-  LargeBuffer<T> packed_a_, packed_b_;  // panels of this step and the next, [step % 2][tile]
-  LargeBuffer<T> inverses_;             // M_kk of three steps
-  std::vector<Task> tasks_;
-  std::vector<std::atomic<int>> applied_;   // steps that a tile has had
-  std::vector<std::atomic<int>> packed_;    // steps whose panel has this part
-  std::vector<std::atomic<int64_t>> uses_;  // tasks that have yet to read a step's panel
+  int64_t products_ = pairs(std::max<int64_t>(0, count_ - 2));  // of a step, but for the last
+  LargeBuffer<T> packed_a_, packed_b_;                          // panels of this step and the next, [step % 2][tile]
+  LargeBuffer<T> inverses_;                                     // M_kk of three steps
+  std::vector<std::atomic<int>> applied_;                       // steps that a tile has had
+  std::vector<std::atomic<int>> packed_;                        // steps whose panel has this part
+  std::vector<std::atomic<int64_t>> uses_;                      // tasks that have yet to read a step's panel
   std::atomic<int> factored_{0};
 };
 

@@ -202,7 +202,9 @@ def disk_tile(n: int, itemsize: int) -> int:
     """Rows of a tile for a matrix on disk: the panels of an inverse (four of n x tile) take a quarter of the memory."""
     free = _memory.available_memory()
     most = 3840 if free is None else int(free / 4 / (4 * max(1, n) * itemsize)) // 96 * 96
-    return max(int(core_for().inverse_tile(n)), min(3840, most))
+    tile = max(int(core_for().inverse_tile(n)), min(3840, most))
+    even = -(-n // max(1, -(-n // tile)))  # rather than one small tile at the end
+    return max(96, -(-even // 96) * 96)
 
 
 def native(a: Any) -> tuple[NDArray[Any], int, int]:

@@ -135,4 +135,8 @@ def inverse_tile(n: int) -> int:
 
 def invert_in_place(a: NDArray[Any] | PackedSymmetric, num_threads: int) -> None:
     """`spd_inverse` over `a` itself, for a matrix that is known to be finite and symmetric."""
-    core_for(a).spd_inverse(*native(a), num_threads)
+    values, n, tile = native(a)
+    if n >= 4096:  # asking the system takes as long as a small inverse
+        needed = workspace(n, values.itemsize, tile or TILE)
+        _memory.require(needed, f"the panels of an inverse of order {n}", "Smaller matrices need less.")
+    core_for(a).spd_inverse(values, n, tile, num_threads)
