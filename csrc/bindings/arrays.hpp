@@ -122,11 +122,13 @@ CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::obje
   bool sound = view.indptr[0] == 0;
   for (std::int64_t u = 0; u < view.rows && sound; ++u) {
     sound = view.indptr[u] <= view.indptr[u + 1] && view.indptr[u + 1] <= nnz;
-    std::int64_t last = -1;
-    for (std::int64_t e = view.indptr[u]; sound && e < view.indptr[u + 1]; ++e) {
-      sound = view.indices[e] > last && view.indices[e] < cols;
-      last = view.indices[e];
-    }
+    if (!sound || view.indptr[u] == view.indptr[u + 1]) continue;
+    const std::int32_t* const row = view.indices + view.indptr[u];
+    const std::int64_t length = view.indptr[u + 1] - view.indptr[u];
+    sound = row[0] >= 0 && row[length - 1] < cols;
+    bool ascending = true;  // no way out of the loop, so that it is compiled to vectors
+    for (std::int64_t e = 1; e < length; ++e) ascending &= row[e - 1] < row[e];
+    sound &= ascending;
   }
   if (!sound) throw py::value_error(std::string(name) + ": row pointers or column indices are out of order or range");
   return view;
