@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -11,7 +10,7 @@ import scipy.sparse as sp
 import fastlae
 from fastlae.ops.weights import deql_scale
 
-from .harness import RESULTS, data_folder, in_child, save
+from .harness import data_folder, earlier, in_child, save
 
 _DEQL: dict[str, Any] = {"l2": 60.0 * deql_scale(0.8, 1.0, 0.05), "dropout": 0.8, "b": 0.05}
 # The hyperparameters of the paper's table, which were tuned on test there; ours with user weights come from the sweep.
@@ -74,7 +73,7 @@ def refit(variant: str) -> dict[str, Any]:
     """The best point of a variant, fitted on all of train and measured once on test."""
     folder = data_folder() / "gowalla"
     train, test = sp.load_npz(folder / "train.npz"), sp.load_npz(folder / "test.npz")
-    table = json.loads((RESULTS / "gowalla_sweep.json").read_text())["results"]["table"]
+    table = earlier("gowalla_sweep")["table"]
     best = next(row for row in table if VARIANTS[variant](row))
     params = {k: v for k, v in best.items() if k not in ("model", "ridge", "ndcg@20")}
     start = time.perf_counter()

@@ -18,14 +18,14 @@ import scipy.sparse as sp
 
 import fastlae
 
-from .harness import RESULTS, Workers, data_folder, in_child, median, save
+from .harness import Workers, data_folder, earlier, in_child, median, save
 
 # Beside the data sets: users, items, interactions of generated data. SciPy and MKL take part where they need no more
 # than a minute.
 SHAPES = {
     "ml-20m shape": (136_677, 20_108, 10_000_000),
-    "netflix-like shape": (463_435, 17_769, 30_000_000),
-    "msd-like shape": (571_355, 41_140, 20_000_000),
+    "netflix shape": (463_435, 17_769, 56_900_000),
+    "msd shape": (571_355, 41_140, 33_600_000),
 }
 DATA = ("ml-1m", "gowalla")
 PEERS = ("ml-1m", "gowalla", "ml-20m shape")
@@ -184,7 +184,7 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Check and time every case; the keys beside `cases` are those of the MovieLens-20M shape."""
     options = arguments().parse_args()
-    old = json.loads((RESULTS / "gram.json").read_text())["results"]["cases"] if options.add else {}
+    old = (earlier("gram") or {}).get("cases", {}) if options.add else {}
     cases = old | {case: run_case(case) for case in options.cases}
     results: dict[str, Any] = {"cases": cases}
     if main_case := cases.get("ml-20m shape"):

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,12 @@ def restart_without_handicaps() -> None:
     if any(name in os.environ for name in _HANDICAPS):
         environment = {k: v for k, v in os.environ.items() if k not in _HANDICAPS}
         os.execve(sys.executable, [sys.executable, "-m", "bench", *sys.argv[1:]], environment)
+
+
+def folder_of(machine: dict[str, Any]) -> Path:
+    """Where the results of a machine lie: one folder for each processor, instruction set and number of threads."""
+    words = f"{machine['cpu']} {machine['isa']} {machine['threads']}"
+    return RESULTS / re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)|processor", "", words.lower())).strip("-")
 
 
 def machine() -> dict[str, Any]:
@@ -219,11 +226,19 @@ def merge_rows(old: list[Any], new: list[Any], keys: Sequence[str]) -> list[Any]
 
 
 def save(name: str, results: Any) -> None:
-    """Write results with the machine's description to bench/results, and print them."""
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), "results": results}, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    """Write results with the machine's description and the day to this machine's folder, and print them."""
+    here = machine()
+    text = json.dumps({"machine": here, "date": time.strftime("%Y-%m-%d"), "results": results}, indent=1)
+    path = folder_of(here) / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
     print(text)
+
+
+def earlier(name: str) -> Any:
+    """Results of an earlier run on this machine, or None."""
+    path = folder_of(machine()) / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else None
 
 
 def data_folder() -> Path:

@@ -6,7 +6,6 @@ Takes most of an hour; `python -m bench large --case NAME` runs one of the cases
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import signal
 import sys
@@ -21,7 +20,7 @@ import fastlae
 from fastlae.models.inverse import gram_matrix
 from fastlae.ops.spd_inverse import invert_in_place
 
-from .harness import RESULTS, in_child, machine
+from .harness import earlier, in_child, save
 
 AMAZON = {"n_users": 52_643, "n_items": 91_599, "n_interactions": 2_400_000}
 
@@ -122,11 +121,10 @@ CASES: dict[str, tuple[str, ...]] = {
 
 def main() -> None:
     """Every case in a process of its own; cases that are not run keep their last result."""
-    path = RESULTS / "large.json"
-    kept = json.loads(path.read_text())["results"] if path.exists() else {}
+    kept = earlier("large") or {}
     parser = argparse.ArgumentParser(prog="python -m bench large", description=__doc__.partition("\n")[0])
     parser.add_argument("--case", choices=CASES, action="append")
     for name in parser.parse_args().case or CASES:
         kept[name] = in_child("bench.large", *CASES[name])
         print(name, kept[name], flush=True)
-        path.write_text(json.dumps({"machine": machine(), "results": kept}, indent=1) + "\n")
+        save("large", kept)

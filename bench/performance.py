@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .tables import load, seconds, table, where
+from .harness import folder_of
+from .tables import load_all, seconds, table, where
 
 
-def gram() -> str:
+def gram(found: Any) -> str:
     """Every contender on every case; results of an older form have one case and its seconds only."""
-    found = load("gram")
-    if found is None:
-        return ""
     results = found["results"]
     old = {"shape": results.get("shape"), "additions": results.get("additions")}
     old["contenders"] = {name: {"seconds": s} for name, s in results.get("seconds", {}).items()}
@@ -35,11 +33,8 @@ def gram() -> str:
     return table(head, rows) + _machine(found)
 
 
-def spd_inverse() -> str:
+def spd_inverse(found: Any) -> str:
     """Rates on all threads and on one, then the bars."""
-    found = load("spd_inverse")
-    if found is None:
-        return ""
     rows = found["results"]["rows"]
     inverses = [r for r in rows if r["kind"] == "inverse"]
     contenders = [c for c in ("fastlae", "scipy", "torch", "numpy") if any(r["contender"] == c for r in inverses)]
@@ -78,11 +73,8 @@ def _met(bar: dict[str, Any]) -> str:
     return "yes" if bar["met"] else "**no**"
 
 
-def recommend() -> str:
+def recommend(found: Any) -> str:
     """All users and one user, every precision of ours beside every peer."""
-    found = load("recommend")
-    if found is None:
-        return ""
     results = found["results"]
     rows = []
     for kind in ("dense", "sparse"):
@@ -100,11 +92,8 @@ def recommend() -> str:
     )
 
 
-def evaluate() -> str:
+def evaluate(found: Any) -> str:
     """Metrics and splits beside NumPy and packages."""
-    found = load("evaluate")
-    if found is None:
-        return ""
     results, rows = found["results"], []
     if g := results.get("gowalla"):
         what = f"7 metrics at 20 and 50, {g['users']:,} users"
@@ -131,11 +120,8 @@ def _splits(data: str, times: dict[str, float]) -> list[list[Any]]:
     return rows
 
 
-def data() -> str:
+def data(found: Any) -> str:
     """Files read as interactions, beside pyarrow's own read."""
-    found = load("data")
-    if found is None:
-        return ""
     results, rows = found["results"], []
     for ending in ("csv", "parquet"):
         if r := results.get(ending):
@@ -145,11 +131,8 @@ def data() -> str:
     return f"{results['shape']['n_rows']:,} rows.\n\n" + table(head, rows) + _machine(found)
 
 
-def ease() -> str:
+def ease(found: Any) -> str:
     """Whole fits, then DEQL's weights."""
-    found = load("ease")
-    if found is None:
-        return ""
     results, rows = found["results"], []
     ours = {r["data"]: r["seconds"] for r in results["rows"] if r["contender"] == "fastlae, float32"}
     for r in results["rows"]:
@@ -168,11 +151,8 @@ def ease() -> str:
     return text + _machine(found)
 
 
-def cost() -> str:
+def cost(found: Any) -> str:
     """Exponents, and how well estimates meet what was measured."""
-    found = load("cost")
-    if found is None:
-        return ""
     rows = []
     for r in found["results"]["exponents"]:
         span = f"{r['grows']} {r['from']:,} to {r['to']:,}"
@@ -185,11 +165,8 @@ def cost() -> str:
     return text + _machine(found)
 
 
-def large() -> str:
+def large(found: Any) -> str:
     """The cases that were run, one line each."""
-    found = load("large")
-    if found is None:
-        return ""
     rows = []
     for r in found["results"].values():
         if "fit_seconds" in r:
@@ -205,11 +182,8 @@ def large() -> str:
     return table(["what", "storage", "measured", "peak, GB"], rows) + _machine(found)
 
 
-def roofline() -> str:
+def roofline(found: Any) -> str:
     """Ceilings, then kernels below them."""
-    found = load("roofline")
-    if found is None:
-        return ""
     results = found["results"]
     head = ["threads", "copy, GB/s", "triad, GB/s", "best product, float32", "by", "best product, float64", "by"]
     keys = ("threads", "copy", "triad", "float32", "float32_by", "float64", "float64_by")
@@ -219,7 +193,8 @@ def roofline() -> str:
         for k in results["kernels"]
     ]
     head = ["kernel", "dtype", "operations a byte", "GFLOP/s", "roof", "reached"]
-    picture = "\n\n![Kernels below the roof of this machine](img/roofline.png)\n\n"
+    name = folder_of(found["machine"]).name
+    picture = f"\n\n![Kernels below the roof of this machine](img/roofline-{name}.png)\n\n"
     return text + picture + table(head, rows) + _machine(found)
 
 
@@ -227,6 +202,11 @@ def _machine(found: Any) -> str:
     return f"\n\n{where(found)}."
 
 
+def _on_every_machine(section: Callable[[Any], str]) -> Callable[[], str]:
+    return lambda: "\n\n".join(section(found) for found in load_all(section.__name__))
+
+
 PERFORMANCE: dict[str, Callable[[], str]] = {
-    section.__name__: section for section in (gram, spd_inverse, recommend, evaluate, data, ease, cost, large, roofline)
+    section.__name__: _on_every_machine(section)
+    for section in (gram, spd_inverse, recommend, evaluate, data, ease, cost, large, roofline)
 }

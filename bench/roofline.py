@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .harness import RESULTS, Workers, machine, save
+from .harness import RESULTS, Workers, earlier, folder_of, machine, save
 from .spd_inverse import CASES
 from .spd_inverse import measure as measure_products
 
-PICTURE = RESULTS.parents[1] / "docs" / "img" / "roofline.png"
+PICTURES = RESULTS.parents[1] / "docs" / "img"
 PRODUCT_SIZE = 4000
 BYTES = 1 << 29  # of one array: far more than any cache
 BLOCK = 1 << 14  # numbers: 128 KB of two operands stay in a core's cache between the two passes of the triad
@@ -58,32 +57,19 @@ def _begins(length: int, threads: int) -> list[int]:
     return [i * (length // threads) for i in range(threads)]
 
 
-def load(name: str) -> Any:
-    """Results measured on this machine, or None."""
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return None
-    found = json.loads(path.read_text())
-    here = machine()
-    if any(found["machine"][key] != here[key] for key in ("cpu", "threads", "isa")):
-        print(f"{path.name}: measured on another machine, left out")
-        return None
-    return found["results"]
-
-
 def points(threads: int) -> Iterator[dict[str, Any]]:
     """Kernels on all threads: operations, and the bytes that must cross the memory bus at least.
 
     Those bytes are a bound: every operand once. What a cache does not keep is read again, so a kernel may be further
     to the left in truth.
     """
-    if (found := load("spd_inverse")) is not None:
+    if (found := earlier("spd_inverse")) is not None:
         rows = [r for r in found["rows"] if r["contender"] == "fastlae" and r["threads"] == threads]
         for dtype, size in (("float32", 4), ("float64", 8)):
             if inverse := [r for r in rows if r["kind"] == "inverse" and r["dtype"] == dtype]:
                 r = max(inverse, key=lambda r: r["n"])
                 yield point(f"inverse, n = {r['n']:,}", dtype, r["n"] ** 3, 2 * size * r["n"] ** 2, r["seconds"])
-    if (found := load("cost")) is not None:
+    if (found := earlier("cost")) is not None:
         rows = [r for r in found["rows"] if r["threads"] == threads]
         if gram := [r for r in rows if r["op"] == "gram"]:
             r = max(gram, key=lambda r: r["additions"])
@@ -94,7 +80,7 @@ def points(threads: int) -> Iterator[dict[str, Any]]:
             size = 4 * r["items"] ** 2 + 8 * r["nnz"]
             label = f"recommend, {r['users']:,} users x {r['items']:,}"
             yield point(label, "float32", 2 * r["nnz"] * r["items"], size, r["seconds"])
-    if (found := load("gram")) is not None and "additions" in found:
+    if (found := earlier("gram")) is not None and "additions" in found:
         shape = found["shape"]
         size = 4 * shape["n_interactions"] + 4 * shape["n_items"] ** 2
         label = f"gram, {shape['n_interactions'] / 1e6:g} M x {shape['n_items']:,}"
@@ -136,10 +122,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         axes.plot(x, np.minimum(peak, x * results["gb_per_s"]), "k" + style, lw=1.2)
         axes.annotate(
             f"best product, {dtype}: {peak:.0f}",
-            (high, peak),
-            (-4, 3),
+            (low, peak),
+            (4, 3),
             textcoords="offset points",
-            ha="right",
+            ha="left",
             fontsize=8,
         )
     axes.annotate(
@@ -151,19 +137,16 @@ def draw(results: dict[str, Any], path: Path) -> None:
         rotation=32,
         rotation_mode="anchor",
     )
-    for kernel in kernels:
-        colour = "C0" if kernel["dtype"] == "float32" else "C1"
-        axes.plot(kernel["operations_per_byte"], kernel["gflops"], "o", color=colour)
-        axes.annotate(
-            f"{kernel['kernel']}\n{kernel['gflops']:.0f}",
-            (kernel["operations_per_byte"], kernel["gflops"]),
-            (0, -8),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=8,
-            color=colour,
+    markers = "osD^v<>Php*X"  # labels beside the points would run into each other: a legend names them
+    for i, kernel in enumerate(kernels):
+        axes.plot(
+            kernel["operations_per_byte"],
+            kernel["gflops"],
+            markers[i % len(markers)],
+            color="C0" if kernel["dtype"] == "float32" else "C1",
+            label=f"{kernel['kernel']}, {kernel['dtype']}: {kernel['gflops']:g}",
         )
+    axes.legend(loc="lower right", fontsize=8)
     axes.set(xscale="log", yscale="log", xlim=(low, high), xlabel="operations per byte of memory traffic, at least")
     axes.set(ylabel="billion operations per second", ylim=(1, 2 * results["peak_gflops"]["float32"]))
     axes.grid(alpha=0.25)
@@ -190,7 +173,7 @@ def main() -> None:
     kernels = with_ceilings(list({p["kernel"] + p["dtype"]: p for p in points(everything)}.values()), peaks, gb_per_s)
     results = {"ceilings": ceilings, "peak_gflops": peaks, "gb_per_s": gb_per_s, "kernels": kernels}
     try:
-        draw(results, PICTURE)
+        draw(results, PICTURES / f"roofline-{folder_of(machine()).name}.png")
     except ModuleNotFoundError:
         print("no picture without matplotlib")
     save("roofline", results)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .harness import RESULTS, Workers, machine, merge_rows, save, timed
+from .harness import Workers, earlier, machine, merge_rows, save, timed
 
 SIZES = (1000, 2000, 4000, 6000, 8000)
 GEMM_SIZE = 6000
@@ -232,17 +232,5 @@ def main() -> None:
                     rows += [{**row, "best_product": best} for row in found]
     name = "spd_inverse_large" if options.large else "spd_inverse"
     if options.add:
-        rows = merge_rows(earlier(name), rows, KEYS)
+        rows = merge_rows((earlier(name) or {}).get("rows", []), rows, KEYS)
     save(name, {"rows": rows, "bars": bars(rows)})
-
-
-def earlier(name: str) -> list[dict[str, Any]]:
-    """Rows of an earlier run on this kind of machine."""
-    import json
-
-    path = RESULTS / f"{name}.json"
-    if not path.exists():
-        return []
-    found = json.loads(path.read_text())
-    same = found["machine"]["cpu"] == machine()["cpu"] and isinstance(found["results"], dict)
-    return list(found["results"]["rows"]) if same else []

@@ -8,10 +8,15 @@ from typing import Any
 from .harness import RESULTS
 
 
+def load_all(name: str) -> list[Any]:
+    """Results of one benchmark on every machine that it has been run on, the latest first."""
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.glob(f"*/{name}.json"))]
+    return sorted(found, key=lambda result: str(result.get("date", "")), reverse=True)
+
+
 def load(name: str) -> Any:
-    """Results of one benchmark, or None if it has not been run."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    """Results of one benchmark where it was run last, or None if it has not been run."""
+    return next(iter(load_all(name)), None)
 
 
 def table(head: list[str], rows: list[list[Any]]) -> str:
