@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from bench import report, roofline, tables
 from bench.__main__ import LONG, benchmarks
 from bench.harness import Worker, alternate, fit_power, folder_of, merge_rows
@@ -84,7 +83,9 @@ def test_documents_hold_what_was_measured(path):
     assert all(f"bench:{name} -->" in "".join(p.read_text() for p in DOCUMENTS) for name in report.SECTIONS)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "bench" / "results").glob("*/*.json")), ids=lambda path: "/".join(path.parts[-2:]))
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "bench" / "results").glob("*/*.json")), ids=lambda path: "/".join(path.parts[-2:])
+)
 def test_results_name_their_machine(path):
     found = json.loads(path.read_text())
     machine = found["machine"]

@@ -60,6 +60,31 @@ def test_topk_is_a_stable_sort(seed, rows, n, k, dtype, special, scaled):
         same(topk(scores, **options, num_threads=threads), want)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("values", ["distinct", "ties", "one value", "mostly hidden", "infinite"])
+def test_topk_of_long_rows(values, dtype):
+    """Long enough for the bar to be raised beforehand."""
+    rng = np.random.default_rng(3)
+    rows, n, k = 6, 20_011, 100
+    scores = rng.standard_normal((rows, n)).astype(dtype)
+    hidden = rng.random((rows, n)) < (0.999 if values == "mostly hidden" else 0.1)
+    if values == "ties":
+        scores = np.round(scores)
+    elif values == "one value":
+        scores[:] = 0
+    elif values == "infinite":
+        scores[rng.random((rows, n)) < 0.02] = np.inf
+        scores[rng.random((rows, n)) < 0.5] = np.nan
+    want = best(scores, k, hidden)
+    same(topk(scores, k=k, hidden=sp.csr_matrix(hidden)), want)
+    empty = sp.csr_matrix((rows, rows), dtype=dtype)
+    empty.setdiag(1)
+    if values != "infinite":
+        same(
+            recommend(empty.tocsr(), sp.csr_matrix(scores), k=k, exclude_seen=False, forbid=sp.csr_matrix(hidden)), want
+        )
+
+
 @settings(deadline=None, max_examples=150)
 @given(
     seed=st.integers(0, 10**6),

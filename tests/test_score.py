@@ -147,6 +147,12 @@ def test_one_row_is_checked_like_many(data, indices, want, index):
         np.testing.assert_array_equal(A.indices, indices)
 
 
+def test_one_row_with_strides():
+    A = sp.csr_matrix(np.array([[1.0, 0, 2]], np.float32))
+    A.data, A.indices = np.array([1, 9, 2, 9], np.float32)[::2], np.array([0, 9, 2, 9], np.int32)[::2]
+    np.testing.assert_array_equal(score(A, np.eye(3, dtype=np.float32)), [[1, 0, 2]])
+
+
 def test_int64_indices_and_stored_zeros():
     A = sp.csr_matrix(
         (np.array([0.0, 2.0, 0.0]), np.array([2, 0, 1], np.int64), np.array([0, 2, 3], np.int64)), shape=(2, 3)

@@ -37,6 +37,7 @@ PYBIND11_MODULE(_core, m) {
   register_packed(m);
   register_weights(m);
   register_product(m);
+  register_row(m);
   register_score(m);
   register_topk(m);
   register_metrics(m);

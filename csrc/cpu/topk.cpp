@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -22,8 +23,9 @@ constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keep
 // Branches of the selection are hard to foresee. Scores of some users are summed first, so that a wrong guess does not
 // throw away what was being fetched for the next user.
 constexpr int64_t kUsersAtOnce = 16;
-constexpr int64_t kRowsAhead = 3;    // of a sparse W that are fetched before they are needed
-constexpr int64_t kTilesAtOnce = 8;  // a thread takes at a time: four kilobytes of every row
+constexpr int64_t kRowsAhead = 8;       // of a sparse W that are fetched before they are needed
+constexpr int64_t kGroupsPerPlace = 4;  // of columns, for Selector::foresee
+constexpr int64_t kTilesAtOnce = 8;     // a thread takes at a time: four kilobytes of every row
 
 template <class T>
 struct Candidate {
@@ -63,6 +65,24 @@ class Selector {
     }
   }
 
+  /// Raises the bar as far as `count` scores show without being sorted, before they are offered. Columns that are equal
+  /// modulo the number of groups are a group; the k-th largest of the groups' maxima is reached by k scores. So hardly
+  /// more than k candidates will pass, instead of k log(count / k), and the buffer need not be cut back.
+  void foresee(const T* scores, int64_t count, std::vector<T>& maxima) {
+    const int64_t groups = std::max<int64_t>(kGroupsPerPlace * k_, 4 * kAtOnce);
+    if (count < 4 * groups) return;
+    maxima.assign(scores, scores + groups);
+    T* const most = maxima.data();
+    for (int64_t begin = groups; begin < count; begin += groups) {
+      const int64_t width = std::min(groups, count - begin);
+      for (int64_t g = 0; g < width; ++g) most[g] = larger(scores[begin + g], most[g]);
+    }
+    for (T& m : maxima) m = larger(m, -std::numeric_limits<T>::infinity());  // NaN is no score
+    std::nth_element(maxima.begin(), maxima.begin() + (k_ - 1), maxima.end(), std::greater<T>());
+    const T reached = maxima[static_cast<std::size_t>(k_ - 1)];
+    if (std::isfinite(reached)) bar_ = std::nextafter(reached, -std::numeric_limits<T>::infinity());
+  }
+
   /// Fetches where the next candidates go: buffers of many users are more than a cache holds.
   void prefetch() const { __builtin_prefetch(buffer_ + size_, 1); }
 
@@ -82,6 +102,8 @@ class Selector {
     for (int64_t l = 0; l < count; ++l) found |= static_cast<std::uint32_t>(scores[l] > bar_) << l;
     return found;
   }
+
+  static T larger(T a, T b) { return a > b ? a : b; }
 
   void cut() {
     std::nth_element(buffer_, buffer_ + (k_ - 1), buffer_ + size_);
@@ -151,6 +173,10 @@ class Selectors {
   std::vector<Selector<T>> selectors_;
 };
 
+int64_t hidden_begin(const Hidden& hidden, int64_t u) {
+  return hidden.indptr ? hidden.indptr[u] : 0;
+}
+
 /// Sets what is hidden among columns [j, j + width) of row u to -inf. `at` remembers the place in the row's list
 /// between calls with ascending j, and starts at the row's beginning.
 template <class T>
@@ -165,6 +191,37 @@ void hide(const Hidden& hidden, int64_t u, int64_t j, int64_t width, int64_t& at
     for (int64_t l = 0; l < width; ++l)
       if (hidden.columns[j + l]) tile[l] = never;
 }
+
+/// Selects from one whole row after the other.
+template <class T>
+class RowSelector {
+ public:
+  RowSelector(int64_t n, int64_t k)
+      : n_(n),
+        k_(k),
+        row_(new T[static_cast<std::size_t>(n)]),
+        candidates_(new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, n))]) {}
+
+  /// Where the n scores of the next row go.
+  T* row() { return row_.get(); }
+
+  /// The k best of them but for what is hidden, which they lose.
+  void operator()(const Hidden& hidden, int64_t u, std::int32_t* items, float* scores) {
+    Selector<T> selector(k_, candidates_.get());
+    int64_t at = hidden_begin(hidden, u);
+    hide(hidden, u, 0, n_, at, row());
+    selector.foresee(row(), n_, maxima_);
+    selector.offer(above_, row(), n_, 0);
+    finish(candidates_.get(), selector.end() - selector.begin(), k_, items, scores);
+  }
+
+ private:
+  const simd::Above<T> above_ = simd::above<T>();
+  int64_t n_, k_;
+  std::unique_ptr<T[]> row_;
+  std::unique_ptr<Candidate<T>[]> candidates_;
+  std::vector<T> maxima_;
+};
 
 /// That row i of W lies within its `entries` stored values, and its columns within W.
 template <class T, class Pointer>
@@ -191,35 +248,21 @@ void prefetch_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
   }
 }
 
-int64_t hidden_begin(const Hidden& hidden, int64_t u) {
-  return hidden.indptr ? hidden.indptr[u] : 0;
-}
-
 }  // namespace
 
 template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
           MatrixView<float> scores, const Context& context) {
-  const int64_t k = items.cols;
-  const simd::Above<T> above = simd::above<T>();
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
-    const std::unique_ptr<Candidate<T>[]> buffer(
-        new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, s.cols))]);
-    T tile[kScoreTile];
+    RowSelector<T> select(s.cols, items.cols);
     for (int64_t u = first; u < last; ++u) {
-      Selector<T> selector(k, buffer.get());
-      int64_t at = hidden_begin(hidden, u);
-      for (int64_t j = 0; j < s.cols; j += kScoreTile) {
-        const int64_t width = std::min(kScoreTile, s.cols - j);
-        const T* const row = s.row(u) + j;
-        if (scale)
-          for (int64_t l = 0; l < width; ++l) tile[l] = row[l] * scale[j + l];
-        else
-          std::copy_n(row, width, tile);
-        hide(hidden, u, j, width, at, tile);
-        selector.offer(above, tile, width, j);
-      }
-      finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
+      const T* const row = s.row(u);
+      T* const copy = select.row();
+      if (scale)
+        for (int64_t j = 0; j < s.cols; ++j) copy[j] = row[j] * scale[j];
+      else
+        std::copy_n(row, s.cols, copy);
+      select(hidden, u, items.row(u), scores.row(u));
     }
   });
 }
@@ -276,28 +319,26 @@ void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w
 template <class T, class Pointer>
 void recommend(const CsrView<T>& x, const CsrView<T, Pointer>& w, int64_t entries, const Hidden& hidden,
                MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
-  const int64_t k = items.cols;
-  const simd::Above<T> above = simd::above<T>();
   parallel_for(context, x.rows, 16, [&](int64_t first, int64_t last, int) {
-    const std::unique_ptr<Candidate<T>[]> buffer(
-        new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, w.cols))]);
-    const std::unique_ptr<T[]> row(new T[static_cast<std::size_t>(w.cols)]);
+    RowSelector<T> select(w.cols, items.cols);
+    T* const row = select.row();
     for (int64_t u = first; u < last; ++u) {
-      Selector<T> selector(k, buffer.get());
-      if (x.indptr[u] < x.indptr[u + 1]) {
-        std::fill_n(row.get(), w.cols, T(0));
-        for (int64_t e = x.indptr[u]; e < x.indptr[u + 1]; ++e) {
-          const int64_t i = x.indices[e];
-          const T value = x.value(e);
-          if (e + kRowsAhead < x.indptr[u + 1]) prefetch_row(w, x.indices[e + kRowsAhead], entries);
-          check_row(w, i, entries);
-          for (int64_t f = w.indptr[i]; f < w.indptr[i + 1]; ++f) row[w.indices[f]] += value * w.value(f);
-        }
-        int64_t at = hidden_begin(hidden, u);
-        hide(hidden, u, 0, w.cols, at, row.get());
-        selector.offer(above, row.get(), w.cols, 0);
+      const int64_t begin = x.indptr[u], end = x.indptr[u + 1];
+      if (begin == end) {
+        finish<T>(nullptr, 0, items.cols, items.row(u), scores.row(u));
+        continue;
       }
-      finish(buffer.get(), selector.end() - selector.begin(), k, items.row(u), scores.row(u));
+      std::fill_n(row, w.cols, T(0));
+      for (int64_t e = begin; e < end; ++e) __builtin_prefetch(w.indptr + x.indices[e]);
+      for (int64_t e = begin; e < std::min(end, begin + kRowsAhead); ++e) prefetch_row(w, x.indices[e], entries);
+      for (int64_t e = begin; e < end; ++e) {
+        const int64_t i = x.indices[e];
+        const T value = x.value(e);
+        if (e + kRowsAhead < end) prefetch_row(w, x.indices[e + kRowsAhead], entries);
+        check_row(w, i, entries);
+        for (int64_t f = w.indptr[i]; f < w.indptr[i + 1]; ++f) row[w.indices[f]] += value * w.value(f);
+      }
+      select(hidden, u, items.row(u), scores.row(u));
     }
   });
 }

@@ -51,6 +51,11 @@ def _cublas_path() -> str:
         return ""
 
 
+def row_state(indices: Any, values: Any, cols: int) -> int:
+    """Of one row's entries: 0 if they are not in canonical form (or not contiguous), 1 if all are 1, else 2."""
+    return int(_core.row_state(indices, values, cols))
+
+
 def instruction_set() -> str:
     """The instruction set that the CPU kernels use."""
     return str(_core.isa())

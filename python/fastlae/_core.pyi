@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 def isa() -> str: ...
+def row_state(indices: Array, values: Array, cols: int) -> int: ...
 def gram(
     indptr: Array,
     indices: Array,

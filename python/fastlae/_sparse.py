@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._backend import row_state
+
 
 class Csr(NamedTuple):
     """A sparse matrix as the kernels take it.
@@ -106,8 +108,9 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
             A.eliminate_zeros()
     if not np.isfinite(A.data).all():
         raise ValueError(f"{name}: expected finite values, got NaN or infinity (in {np.dtype(dtype).name})")
-    values = None if (A.data == 1).all() else A.data
-    indptr, indices = A.indptr.astype(np.int64, copy=False), A.indices.astype(np.int32, copy=False)
+    values = None if (A.data == 1).all() else np.ascontiguousarray(A.data)
+    indptr = np.ascontiguousarray(A.indptr, dtype=np.int64)
+    indices = np.ascontiguousarray(A.indices, dtype=np.int32)
     return Csr(indptr, indices, values, (int(A.shape[0]), int(A.shape[1])))
 
 
@@ -115,16 +118,12 @@ def _sound_row(X: Any) -> Csr | None:
     """One user's row if nothing is wrong with it, else None. Building a scipy matrix takes longer than these checks."""
     indptr, indices, data, shape = X.indptr, X.indices, X.data, X.shape
     nnz = len(indices)
-    if nnz == 0 or len(indptr) != 2 or indptr[0] != 0 or not indptr[1] == nnz == len(data):
+    if len(indptr) != 2 or indptr[0] != 0 or indptr[1] != nnz or indices.dtype != np.int32:
         return None
-    if indices[0] < 0 or indices[-1] >= shape[1] or not (indices[1:] > indices[:-1]).all():
+    state = row_state(indices, data, shape[1])
+    if state == 0:
         return None
-    values = None
-    if not (data == 1).all():
-        if not data.all() or not np.isfinite(data).all():
-            return None
-        values = data
-    return Csr(indptr.astype(np.int64), indices.astype(np.int32, copy=False), values, (1, int(shape[1])))
+    return Csr(np.array((0, nnz), np.int64), indices, None if state == 1 else data, (1, int(shape[1])))
 
 
 def _to_csr(X: Any, name: str, dtype: Any) -> Any:
