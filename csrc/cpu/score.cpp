@@ -10,15 +10,14 @@
 
 namespace fastlae {
 
-using simd::kScoreTile;
 using std::int64_t;
 
 template <class Stored>
 void score(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, MatrixView<Accumulator<Stored>> s,
            const Context& context) {
   using T = Accumulator<Stored>;
-  const int64_t tiles = (s.cols + kScoreTile - 1) / kScoreTile;
   const bool packed = TileSums<Stored>::pays(x.nnz(), w.rows);
+  const int64_t columns = TileSums<Stored>::columns(packed), tiles = (s.cols + columns - 1) / columns;
   // Tasks are (tile of columns, part of the rows), tile by tile, so that the threads share the tile's part of W; but
   // a packed tile is one thread's own, and all rows pass.
   const int64_t parts = packed ? 1 : std::clamp<int64_t>(s.rows / 32, 1, 4 * context.num_threads);
@@ -26,13 +25,13 @@ void score(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, Ma
   parallel_for(context, tiles * parts, 1, [&](int64_t task, int64_t, int thread) {
     auto& own = sums[static_cast<std::size_t>(thread)];
     if (!own) own = std::make_unique<TileSums<Stored>>(x, w, packed);
-    own->load(task / parts * kScoreTile);
+    own->load(task / parts * columns);
     const int64_t first = s.rows * (task % parts) / parts, last = s.rows * (task % parts + 1) / parts;
-    T tile[kScoreTile];
+    std::vector<T> tile(static_cast<std::size_t>(columns));
     for (int64_t p = 0; p < own->parts(); ++p)
       for (int64_t u = first; u < last; ++u) {
-        (*own)(u, p, tile);
-        std::copy_n(tile, own->width(p), s.row(u) + own->begin(p));
+        (*own)(u, p, tile.data());
+        std::copy_n(tile.data(), own->width(p), s.row(u) + own->begin(p));
       }
   });
 }

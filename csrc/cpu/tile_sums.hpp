@@ -13,11 +13,12 @@
 
 namespace fastlae {
 
-/// One thread's way through tiles of kScoreTile columns.
+/// One thread's way through the columns, so many at a time.
 ///
-/// Packed, a tile is copied into panels of kScorePanel columns that stay in the second-level cache while all rows of X
-/// pass, panel by panel. Not packed, rows are read where they lie: that suits a few rows of X. Panels lie on large
-/// pages: their rows are read in no order at all, and with small ones the addresses would take longer to look up.
+/// Packed, a tile of kScoreTile columns is copied into panels of kScorePanel columns that stay in the second-level
+/// cache while all rows of X pass, panel by panel. Not packed, rows are read where they lie, kWide columns of one after
+/// the other: that suits a few rows of X. Panels lie on large pages: their rows are read in no order at all, and with
+/// small ones the addresses would take longer to look up.
 template <class Stored>
 class TileSums {
  public:
@@ -31,10 +32,16 @@ class TileSums {
   /// Whether copying W pays for `entries` stored values of X: each row is copied once and read entries / rows times.
   static bool pays(std::int64_t entries, std::int64_t rows_of_w) { return entries > 2 * rows_of_w; }
 
-  /// The columns from j (a multiple of kScoreTile) are the tile.
+  static constexpr std::int64_t kWide = 16 * simd::kScoreTile;
+
+  /// Columns that are loaded at a time.
+  static std::int64_t columns(bool packed) { return packed ? simd::kScoreTile : kWide; }
+
+  /// The columns from j (a multiple of `columns`) come next.
   void load(std::int64_t j) {
     begin_ = j;
-    width_ = std::min(simd::kScoreTile, w_.cols - j);
+    width_ = std::min(columns(packed_), w_.cols - j);
+    whole_ = width_ / simd::kScoreTile * simd::kScoreTile;
     if (!packed_) return;
     constexpr std::int64_t kRowsAhead = 12, kLine = 64 / sizeof(Stored);
     for (std::int64_t i = 0; i < w_.rows; ++i) {
@@ -48,44 +55,52 @@ class TileSums {
     }
   }
 
-  /// A tile has parts, to be taken one after the other, each for all rows: columns [begin(p), begin(p) + width(p)).
-  std::int64_t parts() const { return (width_ + step() - 1) / step(); }
-  std::int64_t begin(std::int64_t part) const { return begin_ + part * step(); }
-  std::int64_t width(std::int64_t part) const { return std::min(step(), width_ - part * step()); }
+  /// What is loaded has parts, to be taken one after the other, each for all rows: columns
+  /// [begin(p), begin(p) + width(p)), packed the panels, else whole tiles and then what is left.
+  std::int64_t parts() const {
+    if (packed_) return (width_ + simd::kScorePanel - 1) / simd::kScorePanel;
+    return (whole_ > 0) + (whole_ < width_);
+  }
+  std::int64_t begin(std::int64_t part) const { return begin_ + part * (packed_ ? simd::kScorePanel : whole_); }
+  std::int64_t width(std::int64_t part) const {
+    if (packed_) return std::min(simd::kScorePanel, width_ - part * simd::kScorePanel);
+    return part == 0 && whole_ > 0 ? whole_ : width_ - whole_;
+  }
 
-  /// The scores of row u over a part's columns; `out` has room for kScoreTile.
+  /// The scores of row u over a part's columns; `out` has room for columns(packed).
   void operator()(std::int64_t u, std::int64_t part, T* out) {
     const std::int64_t first = x_.indptr[u], count = x_.indptr[u + 1] - first;
     const std::int32_t* const indices = x_.indices + first;
     const T* const values = x_.values ? x_.values + first : nullptr;
     if (packed_)
       sums_.panel(count, indices, values, panel(part), out);
-    else if (width_ == simd::kScoreTile)
-      sums_.tile(count, indices, values, w_.data + begin_, w_.stride, out);
+    else if (part == 0 && whole_ > 0)
+      sums_.rows(count, indices, values, w_.data + begin_, w_.stride, whole_, out);
     else
-      narrow(count, indices, values, out);
+      narrow(count, indices, values, begin(part), width(part), out);
   }
 
  private:
   Stored* panel(std::int64_t part) const { return panels_.data() + part * w_.rows * simd::kScorePanel; }
-  std::int64_t step() const { return packed_ ? simd::kScorePanel : simd::kScoreTile; }
 
   /// The last columns: their part of the rows is copied to where whole vectors can be read.
-  void narrow(std::int64_t count, const std::int32_t* indices, const T* values, T* out) {
+  void narrow(std::int64_t count, const std::int32_t* indices, const T* values, std::int64_t begin, std::int64_t width,
+              T* out) {
     copies_.assign(static_cast<std::size_t>(count * simd::kScoreTile), Stored{});
     positions_.resize(static_cast<std::size_t>(count));
     std::iota(positions_.begin(), positions_.end(), 0);
     for (std::int64_t e = 0; e < count; ++e)
-      std::copy_n(w_.row(indices[e]) + begin_, width_, copies_.begin() + e * simd::kScoreTile);
-    sums_.tile(count, positions_.data(), values, copies_.data(), simd::kScoreTile, out);
+      std::copy_n(w_.row(indices[e]) + begin, width, copies_.begin() + e * simd::kScoreTile);
+    sums_.rows(count, positions_.data(), values, copies_.data(), simd::kScoreTile, simd::kScoreTile, out);
   }
 
   const CsrView<T>& x_;
   MatrixView<const Stored> w_;
   bool packed_;
   simd::ScoreSums<Stored> sums_;
-  std::int64_t begin_ = 0, width_ = 0;
-  LargeBuffer<Stored> panels_;  // one after the other
+  std::int64_t begin_ = 0, width_ = 0;  // of what is loaded
+  std::int64_t whole_ = 0;              // of that, in whole tiles
+  LargeBuffer<Stored> panels_;          // one after the other
   std::vector<Stored> copies_;
   std::vector<std::int32_t> positions_;
 };

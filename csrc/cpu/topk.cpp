@@ -16,7 +16,6 @@ namespace fastlae {
 
 namespace {
 
-using simd::kScoreTile;
 using std::int64_t;
 
 constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keeps while W passes
@@ -25,7 +24,6 @@ constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keep
 constexpr int64_t kUsersAtOnce = 16;
 constexpr int64_t kRowsAhead = 8;       // of a sparse W that are fetched before they are needed
 constexpr int64_t kGroupsPerPlace = 4;  // of columns, for Selector::foresee
-constexpr int64_t kTilesAtOnce = 8;     // a thread takes at a time: four kilobytes of every row
 
 template <class T>
 struct Candidate {
@@ -66,11 +64,11 @@ class Selector {
   }
 
   /// Raises the bar as far as `count` scores show without being sorted, before they are offered. Columns that are equal
-  /// modulo the number of groups are a group; the k-th largest of the groups' maxima is reached by k scores. So hardly
+  /// modulo the number of groups make a group; the k-th largest of the groups' maxima is reached by k scores. So hardly
   /// more than k candidates will pass, instead of k log(count / k), and the buffer need not be cut back.
   void foresee(const T* scores, int64_t count, std::vector<T>& maxima) {
     const int64_t groups = std::max<int64_t>(kGroupsPerPlace * k_, 4 * kAtOnce);
-    if (count < 4 * groups) return;
+    if (size_ > 0 || count < 4 * groups) return;
     maxima.assign(scores, scores + groups);
     T* const most = maxima.data();
     for (int64_t begin = groups; begin < count; begin += groups) {
@@ -272,40 +270,42 @@ void recommend(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w
                MatrixView<std::int32_t> items, MatrixView<float> scores, const Context& context) {
   using T = Accumulator<Stored>;
   const simd::Above<T> above = simd::above<T>();
-  const int64_t k = items.cols, tiles = (w.cols + kScoreTile - 1) / kScoreTile;
-  const int threads = static_cast<int>(std::clamp<int64_t>(tiles, 1, context.num_threads));
+  const int64_t k = items.cols, most = (w.cols + TileSums<Stored>::columns(true) - 1) / TileSums<Stored>::columns(true);
+  const int threads = static_cast<int>(std::clamp<int64_t>(most, 1, context.num_threads));
   // W is read once for every block of users, so blocks are as large as some memory for their candidates allows.
   const int64_t block = std::clamp<int64_t>(kCandidateBytes / Selectors<T>::bytes(threads, k, w.cols), 64, 8192);
   for (int64_t first = 0; first < x.rows; first += block) {
     const int64_t users = std::min(block, x.rows - first);
     const bool packed = TileSums<Stored>::pays(x.indptr[first + users] - x.indptr[first], w.rows);
+    const int64_t columns = TileSums<Stored>::columns(packed), tiles = (w.cols + columns - 1) / columns;
     Selectors<T> selectors(users, threads, k, w.cols);
     std::vector<int64_t> places(static_cast<std::size_t>(users * threads));  // in the users' lists of hidden items
     for (int64_t s = 0; s < users * threads; ++s)
       places[static_cast<std::size_t>(s)] = hidden_begin(hidden, first + s % users);
     std::vector<std::unique_ptr<TileSums<Stored>>> sums(static_cast<std::size_t>(threads));
     // Threads take tiles in ascending order, the next one whoever is free: nobody waits for a thread that wakes up.
-    parallel_for(context, tiles, packed ? 1 : kTilesAtOnce, [&](int64_t tile_begin, int64_t tile_end, int thread) {
+    parallel_for(context, tiles, 1, [&](int64_t tile, int64_t, int thread) {
       auto& own = sums[static_cast<std::size_t>(thread)];
       if (!own) own = std::make_unique<TileSums<Stored>>(x, w, packed);
       Selector<T>* const selector = selectors.of_thread(thread);
       int64_t* const place = places.data() + thread * users;
-      T batch[kUsersAtOnce][kScoreTile];
-      for (int64_t t = tile_begin; t < tile_end; ++t) {
-        own->load(t * kScoreTile);
-        for (int64_t part = 0; part < own->parts(); ++part) {
-          const int64_t j = own->begin(part), width = own->width(part);
-          for (int64_t begin = 0; begin < users; begin += kUsersAtOnce) {
-            const int64_t end = std::min(users, begin + kUsersAtOnce);
-            for (int64_t u = begin; u < end; ++u) {
-              (*own)(first + u, part, batch[u - begin]);
-              selector[u].prefetch();
-            }
-            for (int64_t u = begin; u < end; ++u) {
-              if (x.indptr[first + u] == x.indptr[first + u + 1]) continue;
-              hide(hidden, first + u, j, width, place[u], batch[u - begin]);
-              selector[u].offer(above, batch[u - begin], width, j);
-            }
+      const std::unique_ptr<T[]> batch(new T[static_cast<std::size_t>(kUsersAtOnce * columns)]);
+      std::vector<T> maxima;
+      own->load(tile * columns);
+      for (int64_t part = 0; part < own->parts(); ++part) {
+        const int64_t j = own->begin(part), width = own->width(part);
+        for (int64_t begin = 0; begin < users; begin += kUsersAtOnce) {
+          const int64_t end = std::min(users, begin + kUsersAtOnce);
+          for (int64_t u = begin; u < end; ++u) {
+            (*own)(first + u, part, batch.get() + (u - begin) * columns);
+            selector[u].prefetch();
+          }
+          for (int64_t u = begin; u < end; ++u) {
+            if (x.indptr[first + u] == x.indptr[first + u + 1]) continue;
+            T* const sums_of_user = batch.get() + (u - begin) * columns;
+            hide(hidden, first + u, j, width, place[u], sums_of_user);
+            selector[u].foresee(sums_of_user, width, maxima);
+            selector[u].offer(above, sums_of_user, width, j);
           }
         }
       }

@@ -40,23 +40,62 @@ FASTLAE_INLINE Vector<float> load(const Float16* from) {
   return load_float16<kBytes>(from);
 }
 
-template <int kColumns, bool kApart, bool kValued, class Stored, class T>
-FASTLAE_INLINE void sum_rows(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w,
-                             std::int64_t stride, T* out) {
+/// out[j] (+)= the sum of kRows scaled rows, each read front to back.
+template <int kRows, bool kFirst, bool kValued, class Stored, class T>
+FASTLAE_INLINE void add_rows(const std::int32_t* indices, const T* values, const Stored* w, std::int64_t stride,
+                             std::int64_t width, T* out) {
   using V = Vector<T>;
+  const Stored* row[kRows];
+  V value[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    row[r] = w + indices[r] * stride;
+    if constexpr (kValued) value[r] = values[r] - V{};
+  }
+  for (std::int64_t j = 0; j < width; j += lanes<T>) {
+    V sum = kFirst ? V{} : load(out + j);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      if constexpr (kValued)
+        sum += value[r] * load(row[r] + j);
+      else
+        sum += load(row[r] + j);
+    }
+    *reinterpret_cast<V*>(out + j) = sum;
+  }
+}
+
+template <bool kValued, class Stored, class T>
+FASTLAE_INLINE void sum_rows(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w,
+                             std::int64_t stride, std::int64_t width, T* out) {
+  // Few streams at a time are what a processor foresees; of the next ones the beginnings are fetched.
+  constexpr int kAtOnce = 4, kLine = 64 / sizeof(Stored), kLinesAhead = 4;
+  std::int64_t e = 0;
+  for (; e + kAtOnce <= count; e += kAtOnce) {
+    for (std::int64_t next = e + kAtOnce; next < std::min<std::int64_t>(count, e + 2 * kAtOnce); ++next)
+      for (int line = 0; line < kLinesAhead; ++line) __builtin_prefetch(w + indices[next] * stride + line * kLine);
+    const T* const at = kValued ? values + e : nullptr;
+    if (e == 0)
+      add_rows<kAtOnce, true, kValued>(indices, at, w, stride, width, out);
+    else
+      add_rows<kAtOnce, false, kValued>(indices + e, at, w, stride, width, out);
+  }
+  if (e == 0) std::memset(out, 0, sizeof(T) * static_cast<std::size_t>(width));
+  for (; e < count; ++e)
+    add_rows<1, false, kValued>(indices + e, kValued ? values + e : nullptr, w, stride, width, out);
+}
+
+template <bool kValued, class Stored, class T>
+FASTLAE_INLINE void sum_panel(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w,
+                              T* out) {
+  using V = Vector<T>;
+  constexpr int kColumns = static_cast<int>(kScorePanel);
   constexpr int kVectors = kColumns / lanes<T> < 8 ? kColumns / lanes<T> : 8, kStep = kVectors * lanes<T>;
-  constexpr int kRowsAhead = 4, kLine = 64 / sizeof(Stored);
   for (int j = 0; j < kColumns; j += kStep) {
     V sum[kVectors];
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) sum[v] = V{};
     for (std::int64_t e = 0; e < count; ++e) {
-      const Stored* const row = w + indices[e] * stride + j;
-      if (kApart && e + kRowsAhead < count) {
-        const Stored* const ahead = w + indices[e + kRowsAhead] * stride + j;
-#pragma GCC unroll 8
-        for (int c = 0; c < kStep; c += kLine) __builtin_prefetch(ahead + c);
-      }
+      const Stored* const row = w + indices[e] * kScorePanel + j;
       if constexpr (kValued) {
         const V value = values[e] - V{};
 #pragma GCC unroll 8
@@ -72,21 +111,21 @@ FASTLAE_INLINE void sum_rows(std::int64_t count, const std::int32_t* indices, co
 }
 
 template <class Stored>
-void score_tile(std::int64_t count, const std::int32_t* indices, const Accumulator<Stored>* values, const Stored* w,
-                std::int64_t stride, Accumulator<Stored>* out) {
+void score_rows(std::int64_t count, const std::int32_t* indices, const Accumulator<Stored>* values, const Stored* w,
+                std::int64_t stride, std::int64_t width, Accumulator<Stored>* out) {
   if (values)
-    sum_rows<kScoreTile, true, true>(count, indices, values, w, stride, out);
+    sum_rows<true>(count, indices, values, w, stride, width, out);
   else
-    sum_rows<kScoreTile, true, false>(count, indices, values, w, stride, out);
+    sum_rows<false>(count, indices, values, w, stride, width, out);
 }
 
 template <class Stored>
 void score_panel(std::int64_t count, const std::int32_t* indices, const Accumulator<Stored>* values, const Stored* w,
                  Accumulator<Stored>* out) {
   if (values)
-    sum_rows<kScorePanel, false, true>(count, indices, values, w, kScorePanel, out);
+    sum_panel<true>(count, indices, values, w, out);
   else
-    sum_rows<kScorePanel, false, false>(count, indices, values, w, kScorePanel, out);
+    sum_panel<false>(count, indices, values, w, out);
 }
 
 /// Bit l: a[l] > b[l].

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 #endif
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 
@@ -19,7 +20,7 @@ namespace {
 #define FASTLAE_INSTANTIATE(STORED)                                               \
   template <>                                                                     \
   ScoreSums<STORED> score_sums<STORED>() {                                        \
-    return {FASTLAE_PICK(score_tile<STORED>), FASTLAE_PICK(score_panel<STORED>)}; \
+    return {FASTLAE_PICK(score_rows<STORED>), FASTLAE_PICK(score_panel<STORED>)}; \
   }
 FASTLAE_INSTANTIATE(float)
 FASTLAE_INSTANTIATE(double)

@@ -7,7 +7,7 @@
 
 namespace fastlae::simd {
 
-constexpr std::int64_t kScoreTile = 128;  // columns of a tile: 8 vectors of float32 in AVX-512
+constexpr std::int64_t kScoreTile = 128;  // columns of a tile, four panels
 constexpr std::int64_t kScorePanel = 32;  // columns of a packed panel: 20,000 rows of float32 take 2.5 MB
 
 /// out[j] = sum_e values[e] * w[indices[e] * stride + j]; null values are ones. A column's sum is made in the order of
@@ -15,9 +15,9 @@ constexpr std::int64_t kScorePanel = 32;  // columns of a packed panel: 20,000 r
 template <class Stored>
 struct ScoreSums {
   using T = Accumulator<Stored>;
-  /// kScoreTile columns of rows that lie apart: the next rows are fetched ahead.
-  void (*tile)(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w, std::int64_t stride,
-               T* out);
+  /// `width` columns (a multiple of kScoreTile) of rows that lie apart.
+  void (*rows)(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w, std::int64_t stride,
+               std::int64_t width, T* out);
   /// kScorePanel columns of rows that lie one after the other (stride kScorePanel).
   void (*panel)(std::int64_t count, const std::int32_t* indices, const T* values, const Stored* w, T* out);
 };
