@@ -28,8 +28,9 @@ test: $(VENV)/installed ## the tests, without those that take minutes
 test-all: $(VENV)/installed ## all tests, those that take minutes or much memory included
 	$(BIN)/python -m pytest -m "" $(PYTEST_FLAGS)
 
-demo: $(DEMO_VENV)/installed ## try it: make demo, or make demo DATA=folder
-	$(DEMO_VENV)/bin/fastlae demo $(if $(DATA),--data "$(DATA)")
+REPORT ?= demo.html
+demo: $(DEMO_VENV)/installed ## try it, and write a page with plots: make demo, or make demo DATA=folder
+	$(DEMO_VENV)/bin/fastlae demo --report "$(REPORT)" $(if $(DATA),--data "$(DATA)")
 
 bench: $(VENV)/installed ## the benchmarks; BENCH_FLAGS are passed on
 	$(BIN)/python -m bench $(BENCH_FLAGS)
