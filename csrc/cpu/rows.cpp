@@ -5,8 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <numeric>
-#include <stdexcept>
+#include <utility>
 
 #include "parallel.hpp"
 
@@ -63,9 +62,12 @@ class RowSorter {
       carry(begin, size, place);
     } else {
       keys_.resize(static_cast<std::size_t>(size));
-      for (int64_t k = 0; k < size; ++k)
+      std::uint64_t all = 0;
+      for (int64_t k = 0; k < size; ++k) {
         keys_[static_cast<std::size_t>(k)] = static_cast<std::uint64_t>(items[k]) << 32 | static_cast<std::uint64_t>(k);
-      std::sort(keys_.begin(), keys_.end());
+        all |= static_cast<std::uint64_t>(items[k]);
+      }
+      sort_keys(all);
       for (int64_t k = 0; k < size; ++k) out[k] = static_cast<int32_t>(keys_[static_cast<std::size_t>(k)] >> 32);
       carry(begin, size, [&](int64_t k) {
         return place(static_cast<int64_t>(keys_[static_cast<std::size_t>(k)] & 0xffffffffu));
@@ -77,6 +79,27 @@ class RowSorter {
   }
 
  private:
+  /// Ascending; `all` has every bit that an item has. Places, in the lower half, are in order already.
+  void sort_keys(std::uint64_t all) {
+    const std::size_t size = keys_.size();
+    if (size < 64) {  // below that, comparing is faster than counting
+      std::sort(keys_.begin(), keys_.end());
+      return;
+    }
+    other_.resize(size);
+    const int bits = size < 4096 ? 8 : 11;  // the counts are worth clearing for so many keys
+    counts_.resize(std::size_t{1} << bits);
+    for (int shift = 0; shift < 32 && all >> shift != 0; shift += bits) {
+      const std::uint64_t mask = counts_.size() - 1;
+      std::fill(counts_.begin(), counts_.end(), 0);
+      for (const std::uint64_t key : keys_) ++counts_[key >> (32 + shift) & mask];
+      std::size_t at = 0;
+      for (std::size_t& count : counts_) at += std::exchange(count, at);
+      for (const std::uint64_t key : keys_) other_[counts_[key >> (32 + shift) & mask]++] = key;
+      keys_.swap(other_);
+    }
+  }
+
   template <class Place>
   void carry(int64_t begin, int64_t size, Place&& place) {
     for (const Carried& column : carried_) {
@@ -100,7 +123,8 @@ class RowSorter {
 
   const std::vector<Carried>& carried_;
   int32_t* indices_;
-  std::vector<std::uint64_t> keys_;
+  std::vector<std::uint64_t> keys_, other_;
+  std::vector<std::size_t> counts_;
 };
 
 /// Where every row begins, and whether the users come in order already.
@@ -219,17 +243,30 @@ int64_t encode_integers(const std::vector<Piece<T>>& pieces, int64_t low, int64_
 }
 
 bool has_odd_numbers(const char* text, int64_t size, char separator) {
-  // Bytes without branches, so that it is compiled to vectors.
-  const auto edge = [separator](char c) { return (c == separator) | (c == '\n') | (c == '\r') | (c == '"'); };
-  const auto blank = [separator](char c) { return ((c == ' ') | (c == '\t')) & (c != separator); };
-  bool odd = false;
-  for (int64_t e = 1; e + 1 < size; ++e) {
-    const char before = text[e - 1], c = text[e], after = text[e + 1];
-    const bool digit = (after >= '0') & (after <= '9'), hex = (after | 32) == 'x';
-    const bool start = ((c == '0') & (digit | hex)) | ((c == '-') & (after == '0')) | (c == '+') | blank(c);
-    odd |= (edge(before) & start) | (blank(c) & edge(after));
-  }
-  return odd;
+  // Bytes of 0 and 255; `V` is a vector of them, or one alone. Compilers do not find the vectors by themselves.
+  const char tab = separator == '\t' ? ' ' : '\t';  // between columns it is no blank
+  const auto odd_at = [separator, tab](auto before, auto c, auto after) {
+    const auto edge = [separator](auto x) { return (x == separator) | (x == '\n') | (x == '\r') | (x == '"'); };
+    const auto blank = (c == ' ') | (c == tab);
+    const auto digit = (after >= '0') & (after <= '9'), hex = (after == 'x') | (after == 'X');
+    const auto padded = ((c == '0') & (digit | hex)) | ((c == '-') & (after == '0'));
+    return (edge(before) & (padded | (c == '+') | blank)) | (blank & edge(after));
+  };
+  using V = char __attribute__((vector_size(16)));
+  const auto load = [](const char* from) {
+    V v;
+    std::memcpy(&v, from, sizeof(V));
+    return v;
+  };
+  constexpr int64_t kWidth = sizeof(V);
+  auto any = odd_at(V{}, V{}, V{});
+  int64_t e = 1;
+  for (; e + kWidth < size; e += kWidth) any |= odd_at(load(text + e - 1), load(text + e), load(text + e + 1));
+  for (int64_t lane = 0; lane < kWidth; ++lane)
+    if (any[lane]) return true;
+  for (; e + 1 < size; ++e)
+    if (odd_at(text[e - 1], text[e], text[e + 1])) return true;
+  return false;
 }
 
 int64_t sort_into_rows(const int32_t* users, const int32_t* items, int64_t n, int64_t n_users, int64_t* indptr,

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <string>
 
 #include "check.hpp"
 #include "fastlae/rows.hpp"
@@ -87,6 +88,40 @@ void check_rows(int64_t n, int64_t users, int64_t items, bool in_order) {
   }
 }
 
+bool is_odd(const std::string& text, char separator) {
+  const auto edge = [&](char c) { return c == separator || c == '\n' || c == '\r' || c == '"'; };
+  for (std::size_t e = 1; e + 1 < text.size(); ++e) {
+    const char before = text[e - 1], c = text[e], after = text[e + 1];
+    const bool blank = c == ' ' || (c == '\t' && separator != '\t');
+    const bool digit = after >= '0' && after <= '9';
+    if (edge(before) && (blank || c == '+' || (c == '-' && after == '0'))) return true;
+    if (edge(before) && c == '0' && (digit || after == 'x' || after == 'X')) return true;
+    if (edge(after) && blank) return true;
+  }
+  return false;
+}
+
+void check_text(char separator, int64_t most) {
+  Random random(static_cast<std::uint64_t>(separator));
+  // Rarely odd by chance, so that it matters where the one odd place is.
+  const std::string letters = "12345678900.x" + std::string(4, separator) + "\n";
+  int odd = 0, even = 0;
+  for (int64_t size = 0; size < most; ++size)
+    for (int trial = 0; trial < 8; ++trial) {
+      std::string text = "\n";
+      while (static_cast<int64_t>(text.size()) < size) {
+        const char c = letters[static_cast<std::size_t>(random.below(static_cast<int64_t>(letters.size())))];
+        if (!is_odd(text.substr(text.size() - std::min<std::size_t>(2, text.size())) + c, separator)) text += c;
+      }
+      if (trial % 2 && size > 3) text[static_cast<std::size_t>(random.below(size))] = "+- 0\t"[random.below(5)];
+      const std::vector<char> exact(text.begin(), text.end());  // ends where its memory ends
+      const bool got = has_odd_numbers(exact.data(), static_cast<int64_t>(exact.size()), separator);
+      CHECK(got == is_odd(text, separator), "odd numbers in %s", text.c_str());
+      (got ? odd : even) += 1;
+    }
+  CHECK(odd > 50 && even > most, "%d texts are odd, %d are not", odd, even);
+}
+
 }  // namespace fastlae::test
 
 int main() {
@@ -102,5 +137,7 @@ int main() {
     check_rows(300, 5000, 9, in_order);  // most rows are empty
     check_rows(300'000, 7, 100'000, in_order);
   }
+  check_text(',', 150);
+  check_text('\t', 150);
   return report("rows");
 }

@@ -70,7 +70,7 @@ def evaluate(options: Namespace) -> None:
             rows.append({"model": shown, **figures, "fit_seconds": round(seconds, 3)})
             if report_path is not None:
                 counts = recommended(one, parts.test_fold_in, parts.train.shape[1], max(options.k))
-                results.append(Measured(label, shown, result, counts, seconds))
+                results.append(Measured(label, shown, result, counts, seconds, top_k is not None))
                 if best is None or _decisive(results[-1]) > _decisive(best[1]):
                     best = one, results[-1]
     text = aligned(columns_of(rows))
@@ -239,7 +239,7 @@ def _report(
     assert targets is not None
     names = Names(train._items, options.names, options.name_id, options.name_column)
     report = Report(
-        title=f"How well {Path(options.data).name} can be recommended from",
+        title=f"Recommenders on {Path(options.data).name}",
         subtitle=f"{title.split(': ', 1)[1]}; {parts.protocol} protocol, seed {parts.seed}",
         cards=[
             (f"{train.shape[0]:,}", "users to train on"),
@@ -278,7 +278,7 @@ def people(model: Any, shown: Any, targets: Any, user_ids: Any, item_ids: Any, n
 
     def label(position: int) -> str:
         one = item_ids[position]
-        return f"item {one}" if names is None or not names else names.label(one)
+        return (names.names.get(str(one)) if names else None) or f"item {one}"
 
     found = []
     for user in np.flatnonzero(np.diff(targets.indptr))[:_PEOPLE]:
@@ -292,7 +292,7 @@ def people(model: Any, shown: Any, targets: Any, user_ids: Any, item_ids: Any, n
             why = "what most users have"
             if isinstance(model, LinearAutoencoder):
                 places, parts = model._explain(row, item, _REASONS)
-                why = "; ".join(f"{label(p)} ({c:+.3f})" for p, c in zip(places, parts, strict=True))
+                why = "; ".join(f"{label(p)} ({c:+.3f})" for p, c in zip(places, parts, strict=True) if c > 0)
             rows.append((label(item), score, item in held, why))
         found.append(Person(f"User {user_ids[user]}, who has {row.nnz} items", rows))
     return found

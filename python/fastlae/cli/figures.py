@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.reading import need
+from ..tune import SweepResult
 from .stages import Stage
 
 # Okabe and Ito's colours, which people who see few colours tell apart too.
@@ -70,11 +71,12 @@ def metrics(names: Sequence[str], values: dict[str, Sequence[float]], errors: di
         panel.bar(at, heights, width * 0.92, yerr=spread, label=name, color=COLOURS[m % len(COLOURS)],
                   error_kw={"elinewidth": 1, "ecolor": "#444444"})  # fmt: skip
         for x, height, error in zip(at, heights, spread, strict=True):
-            panel.text(x, height + error, f"{height:.3f}", ha="center", va="bottom", fontsize=8)
+            if len(names) <= 4:  # more would write over each other
+                panel.text(x, height + error, f"{height:.3f}", ha="center", va="bottom", fontsize=8)
     panel.set_xticks(places, list(values))
     panel.grid(visible=False, axis="x")
     panel.margins(y=0.12)
-    panel.legend(ncols=len(names), frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    panel.legend(ncols=min(4, len(names)), frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return picture(figure, "Every metric of every model")
 
 
@@ -154,6 +156,8 @@ def stages(measured: Sequence[Stage]) -> str:
 
 
 @styled
-def sweep(result: Any) -> str:
-    """The heat maps of a sweep."""
-    return picture(result.plot(), "Validation metric over the hyperparameters that were tried")
+def sweeps(results: Sequence[SweepResult]) -> str:
+    """The heat maps of sweeps with one metric, side by side."""
+    rows = sorted((row for one in results for row in one.table), key=lambda row: -row[results[0].metric])
+    figure = SweepResult(rows, results[0].metric, None, 0).plot()
+    return picture(figure, "Validation metric over the hyperparameters that were tried")

@@ -59,6 +59,7 @@ class Measured:
     evaluation: Evaluation
     recommended: NDArray[np.int64]  # how often each item is in a top list
     fit_seconds: float
+    sparsified: bool = False
 
 
 @dataclass
@@ -108,6 +109,7 @@ class Report:
         names = list(self.models[0].evaluation)
         labels = [one.name for one in self.models]
         best = self.best
+        whole = [m for m in self.models if not m.sparsified]  # lines of models that are nearly the same hide each other
         cards = [(f"{float(best.evaluation[self.decisive]):.4f}", f"{self.decisive} of {best.name}, the best here"),
                  *self.cards]  # fmt: skip
         parts = [
@@ -133,13 +135,13 @@ class Report:
             _section(
                 "Who is served well",
                 figures.by_activity(
-                    self.activity, {m.name: m.evaluation[self.recall].per_user for m in self.models}, self.recall
+                    self.activity, {m.name: m.evaluation[self.recall].per_user for m in whole}, self.recall
                 )
                 + _note("Groups of about as many users each; whiskers are standard errors."),
             ),
             _section(
                 "Popularity",
-                figures.popularity(self.counts, {m.name: m.recommended for m in self.models}, self.k)
+                figures.popularity(self.counts, {m.name: m.recommended for m in whole}, self.k)
                 + _note("A curve further to the right: more of what few people know is recommended."),
             ),
             "</div>",
@@ -147,7 +149,7 @@ class Report:
         if self.people:
             parts.append(_section("What is recommended, and why", self._people()))
         if self.sweeps:
-            pictures = "".join(figures.sweep(one) for one in self.sweeps)
+            pictures = figures.sweeps(self.sweeps)
             parts.append(
                 _section(
                     "How hyperparameters were chosen",

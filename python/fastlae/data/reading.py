@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -208,26 +207,46 @@ def _columns(
         at = "" if row is None else f", line {int(row) + first_line}" if first_line else f", row {int(row)}"
         return f"{where}{at}, column {chosen[role]!r}"
 
-    with ThreadPoolExecutor(2) as pool:  # Arrow works outside the interpreter's lock
-        users, items = pool.map(
-            lambda role: _coded(table.pop(chosen[role]), lambda row=None: spot(role, row), id_type), ("user", "item")
-        )
+    release = _release(table)
+    release()  # what reading needed beside the table
+    coded = []
+    for role in ("user", "item"):
+        column = table.pop(chosen[role])
+        coded.append(_coded(column, lambda row=None, role=role: spot(role, row), id_type))
+        del column
+        release()
+    users, items = coded
     if not len(users.codes):
         raise DataError(f"{where} has no rows")
     ratings = timestamps = None
     if "rating" in chosen:
-        ratings = _numbers(table.pop(chosen["rating"]), lambda row=None: spot("rating", row), dates=False)
-        ratings = ratings.astype(np.float32, copy=False)
-        if not np.isfinite(ratings).all():
-            raise DataError(f"{spot('rating', np.argmin(np.isfinite(ratings)))}: missing or infinite rating")
+        column = table.pop(chosen["rating"])
+        ratings = _numbers(column, lambda row=None: spot("rating", row), dates=False, dtype=np.float32)
+        del column
+        release()
+        if not np.isfinite(ratings.sum(dtype=np.float64)):  # one sum tells, and needs no memory
+            finite = np.isfinite(ratings)
+            if not finite.all():
+                raise DataError(f"{spot('rating', np.argmin(finite))}: missing or infinite rating")
     if "timestamp" in chosen:
         timestamps = _numbers(table.pop(chosen["timestamp"]), lambda row=None: spot("timestamp", row), dates=True)
+        release()
         check_timestamps(timestamps, lambda row: spot("timestamp", row))
     return Columns(users, items, ratings, timestamps)
 
 
+def _release(table: dict[str, Any]) -> Any:
+    """A function that makes Arrow give memory back that it keeps for another time; arrays of NumPy need it now."""
+    if all(isinstance(column, np.ndarray) for column in table.values()):
+        return lambda: None
+    pa = importlib.import_module("pyarrow")
+    return pa.default_memory_pool().release_unused
+
+
 def check_timestamps(timestamps: NDArray[Any], spot: Any) -> None:
     """Refuse what is NaN, infinite or negative."""
+    if not len(timestamps) or (timestamps.min() >= 0 and timestamps.max() < np.inf):
+        return
     bad = ~(timestamps >= 0) | (timestamps == np.inf)
     if bad.any():
         row = np.argmax(bad)
@@ -295,7 +314,7 @@ def _is_text(pa: Any, kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _numbers(column: Any, spot: Any, *, dates: bool) -> NDArray[Any]:
+def _numbers(column: Any, spot: Any, *, dates: bool, dtype: Any = None) -> NDArray[Any]:
     """An Arrow column as numbers: NaN where a value is missing, seconds since 1970 for dates."""
     pa = importlib.import_module("pyarrow")
     if dates and pa.types.is_date(column.type):
@@ -307,7 +326,14 @@ def _numbers(column: Any, spot: Any, *, dates: bool) -> NDArray[Any]:
         return np.asarray(column.cast(pa.int64()).to_numpy() // ticks)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(f"{spot()}: expected numbers{' or dates' * dates}, got {column.type}")
-    values: NDArray[Any] = np.asarray(column.to_numpy())
+    pieces = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if dtype is None:
+        dtype = np.int64 if pa.types.is_integer(column.type) and not column.null_count else np.float64
+    values: NDArray[Any] = np.empty(len(column), dtype)
+    end = 0
+    for piece in pieces:  # one by one, so that no copy of the whole is made beside this one
+        begin, end = end, end + len(piece)
+        values[begin:end] = piece.to_numpy(zero_copy_only=False)
     return values
 
 

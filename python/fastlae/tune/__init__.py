@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .result import SweepResult
 from .search import SearchResult, search
+from .sparsity import sparsity
 from .sweep import sweep
 
-__all__ = ["SearchResult", "SweepResult", "search", "sweep"]
+__all__ = ["SearchResult", "SweepResult", "search", "sparsity", "sweep"]

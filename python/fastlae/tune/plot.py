@@ -42,6 +42,7 @@ def _panel(panel: Any, rows: list[dict[str, Any]], result: SweepResult, low: flo
         at = upward.index(row[up]), across.index(row["ridge"])
         cells[at] = np.fmax(cells[at], row[result.metric])
     image = panel.imshow(cells, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=high)
+    panel.grid(visible=False)
     panel.set_xticks(range(len(across)), [f"{value:g}" for value in across])
     panel.set_yticks(range(len(upward)), [f"{value:g}" for value in upward])
     panel.set_xlabel("ridge")
