@@ -227,6 +227,18 @@ def _machine(found: Any) -> str:
     return f"\n\n{where(found)}."
 
 
+def sweep() -> str:
+    """A sweep beside its inverses."""
+    found = load("sweep")
+    if found is None:
+        return ""
+    r = found["results"]
+    rows = [[f"the sweep: {r['points']} points", seconds(r["seconds"]["sweep"]), f"{r['ratio']:.2f}"]]
+    rows.append([f"its {r['inverses']} inverses alone", seconds(r["seconds"]["inverses"]), "1.00"])
+    return table(["MovieLens-1M, DEQL", "time", "times the inverses"], rows) + _machine(found)
+
+
 PERFORMANCE: dict[str, Callable[[], str]] = {
-    section.__name__: section for section in (gram, spd_inverse, recommend, evaluate, data, ease, cost, large, roofline)
+    section.__name__: section
+    for section in (gram, spd_inverse, recommend, evaluate, data, sweep, ease, cost, large, roofline)
 }

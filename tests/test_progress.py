@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -16,13 +17,13 @@ from fastlae._backend import core_for
 
 class Terminal(io.StringIO):
     def isatty(self):
-        return True
+        return not super().isatty()  # ValueError where it is closed
 
 
 @pytest.fixture
 def terminal(monkeypatch):
     stream = Terminal()
-    monkeypatch.setattr(_progress.sys, "stderr", stream)
+    monkeypatch.setattr(_progress, "sys", types.SimpleNamespace(stderr=stream))  # pytest changes sys.stderr itself
     monkeypatch.setattr(_progress, "_PAUSE", 0.0)
     return stream
 
@@ -146,7 +147,7 @@ def test_a_callback_that_fails_ends_the_call():
 
 def test_a_closed_stream_is_no_error(monkeypatch, clock):
     stream = Terminal()
-    monkeypatch.setattr(_progress.sys, "stderr", stream)
+    monkeypatch.setattr(_progress, "sys", types.SimpleNamespace(stderr=stream))  # pytest changes sys.stderr itself
     with _progress.span("fit") as fit:
         clock[0] += 5
         stream.close()

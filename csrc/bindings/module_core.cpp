@@ -6,7 +6,8 @@ namespace fastlae::bindings {
 
 namespace {
 
-/// Who is told of progress, or null. Guarded by the interpreter's lock, and never destroyed: Python may be gone by then.
+/// Who is told of progress, or null. Guarded by the interpreter's lock, and never destroyed: Python may be gone by
+/// then.
 PyObject* progress = nullptr;
 
 void set_progress(const py::object& callback) {

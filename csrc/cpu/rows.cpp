@@ -51,7 +51,8 @@ class RowSorter {
  public:
   RowSorter(const std::vector<Carried>& carried, int32_t* indices) : carried_(carried), indices_(indices) {}
 
-  /// Row [begin, begin + size): items[k] and place(k) are what entry k holds. Returns how many are like their neighbour.
+  /// Row [begin, begin + size): items[k] and place(k) are what entry k holds. Returns how many are like their
+  /// neighbour.
   template <class Place>
   int64_t sort(const int32_t* items, int64_t begin, int64_t size, Place&& place) {
     int32_t* const out = indices_ + begin;
@@ -69,9 +70,8 @@ class RowSorter {
       }
       sort_keys(all);
       for (int64_t k = 0; k < size; ++k) out[k] = static_cast<int32_t>(keys_[static_cast<std::size_t>(k)] >> 32);
-      carry(begin, size, [&](int64_t k) {
-        return place(static_cast<int64_t>(keys_[static_cast<std::size_t>(k)] & 0xffffffffu));
-      });
+      carry(begin, size,
+            [&](int64_t k) { return place(static_cast<int64_t>(keys_[static_cast<std::size_t>(k)] & 0xffffffffu)); });
     }
     int64_t same = 0;
     for (int64_t k = 1; k < size; ++k) same += out[k - 1] == out[k];
@@ -236,8 +236,7 @@ int64_t encode_integers(const std::vector<Piece<T>>& pieces, int64_t low, int64_
     if (present[v].load(std::memory_order_relaxed)) distinct.push_back(low + static_cast<int64_t>(v));
   }
   for_each_stretch(all, context, [&](const Stretch<T>& one, std::size_t) {
-    for (int64_t e = 0; e < one.size; ++e)
-      codes[one.place + e] = place[static_cast<std::size_t>(one.values[e] - low)];
+    for (int64_t e = 0; e < one.size; ++e) codes[one.place + e] = place[static_cast<std::size_t>(one.values[e] - low)];
   });
   return static_cast<int64_t>(distinct.size());
 }
@@ -289,10 +288,10 @@ int64_t sort_into_rows(const int32_t* users, const int32_t* items, int64_t n, in
   return same;
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                              \
-  template Range value_range<T>(const std::vector<Piece<T>>&, const Context&);              \
-  template int64_t encode_integers<T>(const std::vector<Piece<T>>&, int64_t, int64_t, int32_t*, \
-                                      std::vector<int64_t>&, const Context&);
+#define FASTLAE_INSTANTIATE(T)                                                                                         \
+  template Range value_range<T>(const std::vector<Piece<T>>&, const Context&);                                         \
+  template int64_t encode_integers<T>(const std::vector<Piece<T>>&, int64_t, int64_t, int32_t*, std::vector<int64_t>&, \
+                                      const Context&);
 FASTLAE_INSTANTIATE(int32_t)
 FASTLAE_INSTANTIATE(int64_t)
 

@@ -51,6 +51,7 @@ def topk(
     items: Array,
     out: Array,
     num_threads: int,
+    hint: Array | None = None,
 ) -> None: ...
 def recommend(
     indptr: Array,

@@ -1,8 +1,9 @@
 """Progress of what takes long: a bar with the time left, where somebody looks on.
 
-A computation opens a `span`; what it calls opens spans within it, for shares of it; kernels report to the innermost one
-as they poll. The outermost span owns the bar, which appears when the whole will take more than two seconds and leaves
-nothing behind. In "auto" mode there is a bar where standard error is a terminal, so not in notebooks, pipes or services.
+A computation opens a `span`; what it calls opens spans within it, for shares of it; kernels report to the innermost
+one as they poll. The outermost span owns the bar, which appears when the whole will take more than two seconds and
+leaves nothing behind. In "auto" mode there is a bar where standard error is a terminal: not in notebooks, pipes or
+services.
 """
 
 from __future__ import annotations

@@ -58,9 +58,7 @@ void check_rows(int64_t n, int64_t users, int64_t items, bool in_order) {
   if (in_order) std::sort(u.begin(), u.end());
   std::vector<int64_t> order(static_cast<std::size_t>(n));
   std::iota(order.begin(), order.end(), 0);
-  const auto key = [&](int64_t e) {
-    return std::pair(u[static_cast<std::size_t>(e)], i[static_cast<std::size_t>(e)]);
-  };
+  const auto key = [&](int64_t e) { return std::pair(u[static_cast<std::size_t>(e)], i[static_cast<std::size_t>(e)]); };
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return key(a) < key(b); });
   int64_t want_same = 0;
   for (std::size_t e = 1; e < order.size(); ++e) want_same += key(order[e]) == key(order[e - 1]);
@@ -71,10 +69,9 @@ void check_rows(int64_t n, int64_t users, int64_t items, bool in_order) {
     std::vector<int64_t> indptr(static_cast<std::size_t>(users + 1), -1), carried(static_cast<std::size_t>(n));
     std::vector<int32_t> indices(static_cast<std::size_t>(n), -1);
     std::vector<float> carried_floats(static_cast<std::size_t>(n));
-    const int64_t same =
-        sort_into_rows(u.data(), i.data(), n, users, indptr.data(), indices.data(),
-                       {{places.data(), carried.data(), 8}, {floats.data(), carried_floats.data(), 4}},
-                       context(threads));
+    const int64_t same = sort_into_rows(u.data(), i.data(), n, users, indptr.data(), indices.data(),
+                                        {{places.data(), carried.data(), 8}, {floats.data(), carried_floats.data(), 4}},
+                                        context(threads));
     CHECK(same == want_same, "%d pairs are like the one before, not %d", static_cast<int>(same),
           static_cast<int>(want_same));
     CHECK(carried == order, "order of %d pairs, %d users, %d threads", static_cast<int>(n), static_cast<int>(users),
@@ -83,7 +80,8 @@ void check_rows(int64_t n, int64_t users, int64_t items, bool in_order) {
     bool right = indptr.front() == 0 && indptr.back() == n;
     for (int64_t row = 0; row < users; ++row)
       for (int64_t e = indptr[static_cast<std::size_t>(row)]; e < indptr[static_cast<std::size_t>(row + 1)]; ++e)
-        right &= key(order[static_cast<std::size_t>(e)]) == std::pair(static_cast<int32_t>(row), indices[static_cast<std::size_t>(e)]);
+        right &= key(order[static_cast<std::size_t>(e)]) ==
+                 std::pair(static_cast<int32_t>(row), indices[static_cast<std::size_t>(e)]);
     CHECK(right, "rows of %d pairs, %d users, %d threads", static_cast<int>(n), static_cast<int>(users), threads);
   }
 }

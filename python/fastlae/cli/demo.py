@@ -13,7 +13,7 @@ from .. import DEQL, EASE, EDLAE, Popularity, data, evaluation, load, tune
 from ..ops.weights import deql_scale
 from .experiments import TRIED, call, people, recommended
 from .output import writable
-from .report import Measured, Report
+from .report import Measured, Report, recall_note
 from .report import check as check_report
 from .stages import Stages
 
@@ -108,8 +108,7 @@ def demo(folder: str | None, *, seed: int, num_threads: int, report: str | None 
         activity=np.diff(fold_in.indptr),
         k=20,
         notes=[
-            f"Recall divides by {'the smaller of k and the' if protocol == 'strong' else 'the'} number of held-out items. "
-            "Whiskers and hints are standard errors over users.",
+            recall_note(protocol),
             "Hyperparameters were chosen on validation data, which the figures above did not see."
             if sweeps
             else "A large catalogue: hyperparameters that do well on sparse data, none were chosen.",

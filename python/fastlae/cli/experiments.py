@@ -17,7 +17,7 @@ from ..models import LinearAutoencoder
 from .commands import MAIN, describe, hyperparameters, linear, model_class, read
 from .names import Names
 from .output import aligned, destination, writable, write
-from .report import Measured, Person, Report
+from .report import Measured, Person, Report, recall_note
 from .report import check as check_report
 from .stages import Stages
 
@@ -251,8 +251,7 @@ def _report(
         activity=np.diff(shown._csr.indptr),
         k=max(options.k),
         notes=[
-            f"Recall divides by {'the smaller of k and the' if parts.recall == 'strong' else 'the'} number of held-out "
-            "items. Whiskers and hints are standard errors over users.",
+            recall_note(parts.recall),
             *(["Hyperparameters were chosen on the validation part, which the figures above did not see."]
               if tuning.done else []),
         ],

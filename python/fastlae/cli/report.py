@@ -193,6 +193,12 @@ class Report:
         return "".join(parts)
 
 
+def recall_note(protocol: str) -> str:
+    """What recall and the whiskers are."""
+    which = "the smaller of k and the" if protocol == "strong" else "the"
+    return f"Recall divides by {which} number of held-out items. Whiskers and hints are standard errors over users."
+
+
 def check() -> None:
     """Before anything is computed: whether pictures can be drawn."""
     need("matplotlib.figure", "a report", "plot")

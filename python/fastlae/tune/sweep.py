@@ -151,6 +151,7 @@ def sweep(
             groups[key] = open_
     groups = {key: points for key, points in groups.items() if points}
     gram = _Grams(X, dtype, threads)
+    hint: Any = None  # what did well with one inverse does well with the next
     with _progress.span("sweep"):
         for (ridge_value, p, gamma), points in _progress.steps(list(groups.items()), "inverse"):
             weights = user_weights(X, gamma)
@@ -163,7 +164,8 @@ def sweep(
                 c = inverse.diagonal()
             check_condition(c, d + Lambda, dtype)
             scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
-            lists = _rank(inverse, asked, scales, d == 0, k, threads)
+            lists = _rank(inverse, asked, scales, d == 0, k, threads, hint)
+            hint = lists[-1]
             values = [float(measure(items, wanted_scipy)) for items in lists]
             if kept is not None:
                 kept.add([record for _, record in points], values)
@@ -198,16 +200,19 @@ class _Grams:
         return ItemsInverse.fit(self.X, weights, ridge, gram=self.kept, **options)
 
 
-def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int) -> list[Any]:
+def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int, hint: Any) -> list[Any]:
     """The k best items of every row of X for every column scaling of X C, seen items masked."""
-    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None, never=never)
+    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
+    # What nobody touched never wins: NaN is above nothing, and costs less than to look for it.
+    scales = [np.where(never, np.nan, scale).astype(scale.dtype) for scale in scales]
     lists = [allocate(X.shape[0], k)[0] for _ in scales]
     for begin, end in row_blocks(*X.shape, scales[0].itemsize):
         whole = begin == 0 and end == X.shape[0]
         scores = inverse.product(X if whole else X.rows(begin, end))
         hidden = slice_hidden(seen, begin, end)
+        known = None if hint is None else hint[begin:end]
         for scale, items in zip(scales, lists, strict=True):
-            items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads)[0]
+            known = items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads, known)[0]
     for items in lists:
         items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
     return lists
