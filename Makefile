@@ -15,7 +15,7 @@ $(foreach v,$(filter OPENBLAS_% PYTHONPATH PYTHONHOME PYTHONSTARTUP,$(.VARIABLES
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test test-all demo bench instructions lint format sanitize clean
+.PHONY: help install test test-all demo docs docs-output bench instructions lint format sanitize clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -28,8 +28,16 @@ test: $(VENV)/installed ## the tests, without those that take minutes
 test-all: $(VENV)/installed ## all tests, those that take minutes or much memory included
 	$(BIN)/python -m pytest -m "" $(PYTEST_FLAGS)
 
-demo: $(DEMO_VENV)/installed ## try it: make demo, or make demo DATA=folder
-	$(DEMO_VENV)/bin/fastlae demo $(if $(DATA),--data "$(DATA)")
+REPORT ?= demo.html
+demo: $(DEMO_VENV)/installed ## try it, and write a page with plots: make demo, or make demo DATA=folder
+	$(DEMO_VENV)/bin/fastlae demo --report "$(REPORT)" $(if $(DATA),--data "$(DATA)")
+
+docs: $(VENV)/documented ## the documentation as pages, in build/docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "build/docs/index.html"
+
+docs-output: $(DEMO_VENV)/installed ## run the documents' commands on DATA=folder with ratings.csv and movies.csv
+	$(DEMO_VENV)/bin/python docs/insert_output.py "$(DATA)"
 
 bench: $(VENV)/installed ## the benchmarks; BENCH_FLAGS are passed on
 	$(BIN)/python -m bench $(BENCH_FLAGS)
@@ -91,6 +99,10 @@ $(VENV)/installed: $(VENV)/created $(SOURCES)
 
 $(VENV)/linters: $(VENV)/created pyproject.toml
 	$(BIN)/python $(PIP_INSTALL) --group lint numpy scipy safetensors
+	@touch $@
+
+$(VENV)/documented: $(VENV)/installed
+	$(BIN)/python $(PIP_INSTALL) --group docs
 	@touch $@
 
 $(VENV)/native: $(VENV)/created

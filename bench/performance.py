@@ -202,11 +202,19 @@ def _machine(found: Any) -> str:
     return f"\n\n{where(found)}."
 
 
+def sweep(found: Any) -> str:
+    """A sweep beside its inverses."""
+    r = found["results"]
+    rows = [[f"the sweep: {r['points']} points", seconds(r["seconds"]["sweep"]), f"{r['ratio']:.2f}"]]
+    rows.append([f"its {r['inverses']} inverses alone", seconds(r["seconds"]["inverses"]), "1.00"])
+    return table(["MovieLens-1M, DEQL", "time", "times the inverses"], rows) + _machine(found)
+
+
 def _on_every_machine(section: Callable[[Any], str]) -> Callable[[], str]:
     return lambda: "\n\n".join(section(found) for found in load_all(section.__name__))
 
 
 PERFORMANCE: dict[str, Callable[[], str]] = {
     section.__name__: _on_every_machine(section)
-    for section in (gram, spd_inverse, recommend, evaluate, data, ease, cost, large, roofline)
+    for section in (gram, spd_inverse, recommend, evaluate, data, sweep, ease, cost, large, roofline)
 }

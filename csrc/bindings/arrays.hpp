@@ -154,7 +154,8 @@ auto dispatch_stored(const py::array& a, const char* name, F&& f) {
 void register_gram(py::module_& m);
 void register_packed(py::module_& m);
 void register_product(py::module_& m);
-void register_row(py::module_& m);
+void register_row_state(py::module_& m);
+void register_rows(py::module_& m);
 void register_score(py::module_& m);
 void register_spd_inverse(py::module_& m);
 void register_split(py::module_& m);

@@ -4,14 +4,35 @@
 
 namespace fastlae::bindings {
 
+namespace {
+
+/// Who is told of progress, or null. Guarded by the interpreter's lock, and never destroyed: Python may be gone by
+/// then.
+PyObject* progress = nullptr;
+
+void set_progress(const py::object& callback) {
+  PyObject* const before = progress;
+  progress = callback.is_none() ? nullptr : callback.inc_ref().ptr();
+  Py_XDECREF(before);
+}
+
+/// Looks for Ctrl-C and passes the share of the work on; true if an error is set, which Cancelled becomes.
+bool poll(double done) {
+  const py::gil_scoped_acquire gil;
+  if (PyErr_CheckSignals() != 0) return true;
+  if (progress == nullptr) return false;
+  PyObject* const result = PyObject_CallFunction(progress, "d", done);
+  Py_XDECREF(result);
+  return result == nullptr;
+}
+
+}  // namespace
+
 Context make_context(int num_threads) {
   if (num_threads < 1) throw py::value_error("num_threads: expected at least 1, got " + std::to_string(num_threads));
   Context context;
   context.num_threads = num_threads;
-  context.poll = [](double) {
-    py::gil_scoped_acquire gil;
-    return PyErr_CheckSignals() != 0;  // the error stays set, and Cancelled becomes that error
-  };
+  context.poll = poll;
   return context;
 }
 
@@ -32,12 +53,15 @@ PYBIND11_MODULE(_core, m) {
       if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
     }
   });
+  m.def("set_progress", &set_progress, py::arg("callback").none(true),
+        "kernels call this with the share of their work that is done, whenever they look for Ctrl-C; None: nobody");
   register_gram(m);
   register_spd_inverse(m);
   register_packed(m);
   register_weights(m);
   register_product(m);
-  register_row(m);
+  register_row_state(m);
+  register_rows(m);
   register_score(m);
   register_topk(m);
   register_metrics(m);

@@ -86,6 +86,8 @@ class Selector {
 
   const Candidate<T>* begin() const { return buffer_; }
   const Candidate<T>* end() const { return buffer_ + size_; }
+  /// Turns away what is not above `bar` from now on; at least k of what is offered must be.
+  void raise(T bar) { bar_ = bar; }
   void clear() {
     size_ = 0;
     bar_ = -std::numeric_limits<T>::infinity();
@@ -204,11 +206,16 @@ class RowSelector {
   T* row() { return row_.get(); }
 
   /// The k best of them but for what is hidden, which they lose.
-  void operator()(const Hidden& hidden, int64_t u, std::int32_t* items, float* scores) {
+  /// Scores up to `bar` may be passed over.
+  void operator()(const Hidden& hidden, int64_t u, std::int32_t* items, float* scores,
+                  T bar = -std::numeric_limits<T>::infinity()) {
     Selector<T> selector(k_, candidates_.get());
     int64_t at = hidden_begin(hidden, u);
     hide(hidden, u, 0, n_, at, row());
-    selector.foresee(row(), n_, maxima_);
+    if (bar > -std::numeric_limits<T>::infinity())
+      selector.raise(bar);
+    else
+      selector.foresee(row(), n_, maxima_);
     selector.offer(above_, row(), n_, 0);
     finish(candidates_.get(), selector.end() - selector.begin(), k_, items, scores);
   }
@@ -246,11 +253,36 @@ void prefetch_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
   }
 }
 
+/// Whether nobody, or user u, may be recommended item i.
+bool is_hidden(const Hidden& hidden, int64_t u, std::int32_t i) {
+  if (hidden.columns && hidden.columns[i]) return true;
+  return hidden.indptr &&
+         std::binary_search(hidden.indices + hidden.indptr[u], hidden.indices + hidden.indptr[u + 1], i);
+}
+
+/// A score that at least k items of row u exceed, or -infinity where the hint does not tell.
+template <class T>
+T hinted_bar(MatrixView<const std::int32_t> hint, const MatrixView<const T>& s, const T* scale, const Hidden& hidden,
+             int64_t u, int64_t k) {
+  T least = std::numeric_limits<T>::infinity();
+  int64_t count = 0;
+  for (int64_t h = 0; h < hint.cols; ++h) {
+    const std::int32_t i = hint.row(u)[h];
+    if (i < 0 || i >= s.cols || is_hidden(hidden, u, i)) continue;
+    const T score = scale ? s.row(u)[i] * scale[i] : s.row(u)[i];
+    if (!(score > -std::numeric_limits<T>::infinity())) continue;
+    least = std::min(least, score);
+    ++count;
+  }
+  if (count < k) return -std::numeric_limits<T>::infinity();
+  return std::nextafter(least, -std::numeric_limits<T>::infinity());  // so that what is equal to the least gets in
+}
+
 }  // namespace
 
 template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
-          MatrixView<float> scores, const Context& context) {
+          MatrixView<float> scores, const Context& context, MatrixView<const std::int32_t> hint) {
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
     RowSelector<T> select(s.cols, items.cols);
     for (int64_t u = first; u < last; ++u) {
@@ -260,7 +292,8 @@ void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixVie
         for (int64_t j = 0; j < s.cols; ++j) copy[j] = row[j] * scale[j];
       else
         std::copy_n(row, s.cols, copy);
-      select(hidden, u, items.row(u), scores.row(u));
+      const T bar = hinted_bar(hint, s, scale, hidden, u, items.cols);
+      select(hidden, u, items.row(u), scores.row(u), bar);
     }
   });
 }
@@ -359,7 +392,7 @@ FASTLAE_SPARSE(double, std::int32_t)
 FASTLAE_SPARSE(double, std::int64_t)
 #define FASTLAE_TOPK(T)                                                                                            \
   template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
-                        const Context&);
+                        const Context&, MatrixView<const std::int32_t>);
 FASTLAE_TOPK(float)
 FASTLAE_TOPK(double)
 

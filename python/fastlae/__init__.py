@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from . import data, evaluation, ops
+from . import data, evaluation, ops, tune
+from ._progress import set_progress
 from .data import Interactions
 from .errors import (
     CudaError,
@@ -41,5 +42,7 @@ __all__ = [
     "evaluation",
     "load",
     "ops",
+    "set_progress",
     "sweep",
+    "tune",
 ]

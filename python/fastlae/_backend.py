@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from . import _core
@@ -59,6 +60,11 @@ def row_state(indices: Any, values: Any, cols: int) -> int:
 def instruction_set() -> str:
     """The instruction set that the CPU kernels use."""
     return str(_core.isa())
+
+
+def report_progress_to(callback: Callable[[float], None] | None) -> None:
+    """Let kernels call this with the share of their work that is done, whenever they look for Ctrl-C; None: nobody."""
+    _core.set_progress(callback)
 
 
 def cuda_status() -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -8,6 +9,8 @@ Array = NDArray[Any]
 
 def isa() -> str: ...
 def row_state(indices: Array, values: Array, cols: int) -> int: ...
+def odd_numbers(text: bytes, separator: str) -> bool: ...
+def set_progress(callback: Callable[[float], None] | None) -> None: ...
 def gram(
     indptr: Array,
     indices: Array,
@@ -27,6 +30,16 @@ def diagonal_weights(
 ) -> None: ...
 def miller_update(H0_inv: Array, V: Array, E1: Array, E2: Array, out: Array, work: Array, num_threads: int) -> None: ...
 def product(a: Array, b: Array, out: Array, num_threads: int) -> None: ...
+def encode_integers(pieces: list[Array], most: int, codes: Array, num_threads: int) -> Array | None: ...
+def sort_into_rows(
+    users: Array,
+    items: Array,
+    n_items: int,
+    indptr: Array,
+    indices: Array,
+    carried: list[tuple[Array, Array]],
+    num_threads: int,
+) -> int: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, num_threads: int) -> None: ...
 def quadratic_diagonal(
     indptr: Array, indices: Array, values: Array | None, M: Array, n: int, tile: int, out: Array, num_threads: int
@@ -39,6 +52,7 @@ def topk(
     items: Array,
     out: Array,
     num_threads: int,
+    hint: Array | None = None,
 ) -> None: ...
 def recommend(
     indptr: Array,

@@ -53,6 +53,19 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
     Matrix<float> best(users, k), best_scores(users, k), best_sparse(users, k);
     recommend<T>(x, static_cast<MatrixView<const T>>(w.view()), hidden, found.view(), best.view(), context(threads));
     topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
+    // A hint changes nothing: the lists of other scores, with places that are empty, hidden or out of range.
+    std::vector<T> scale;
+    for (int64_t j = 0; j < items; ++j) scale.push_back(T(1) + T(j % 5) / 4);
+    Matrix<std::int32_t> plain(users, k), hinted(users, k), odd(users, k);
+    Matrix<float> plain_best(users, k), hinted_best(users, k);
+    topk<T>(s.view(), scale.data(), hidden, plain.view(), plain_best.view(), context(threads));
+    for (int64_t u = 0; u < users; ++u)
+      for (int64_t r = 0; r < k; ++r)
+        odd(u, r) = u % 3 == 0 ? from_scores(u, r) : static_cast<std::int32_t>(r * 11 - 1 + u % 3 * items / 2);
+    for (auto* const hint : {&from_scores, &plain, &odd}) {
+      topk<T>(s.view(), scale.data(), hidden, hinted.view(), hinted_best.view(), context(threads), hint->view());
+      CHECK(hinted.same_bits(plain) && hinted_best.same_bits(plain_best), "with a hint, %d threads", threads);
+    }
     recommend<T>(x, sparse_w, static_cast<int64_t>(w_values.size()), hidden, from_sparse.view(), best_sparse.view(),
                  context(threads));
     Matrix<std::int32_t> from_narrow(users, k);

@@ -24,7 +24,10 @@ void topk(MatrixView<const T> s,  // (rows, n)
           const Hidden& hidden,
           MatrixView<std::int32_t> items,  // (rows, k) out
           MatrixView<float> scores,        // (rows, k) out
-          const Context& context);
+          const Context& context,
+          // (rows, any) items that may do well, each once, -1 for none, as an earlier call found them: what is worse
+          // than the worst of them is turned away at once. They do not change the result.
+          MatrixView<const std::int32_t> hint = {});
 
 /// topk(X W) without ever holding X W. A row of X with no entries gets no items.
 /// W is stored as float, double, Float16 or Bfloat16; x and sums are in its accumulator.

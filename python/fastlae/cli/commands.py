@@ -1,4 +1,4 @@
-"""The commands that work on a user's own file: fit, recommend, evaluate, sweep, explain and similar."""
+"""The commands on a model: fit, recommend, explain and similar; and what the commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import evaluation, load, tune
+from .. import load
 from .._names import did_you_mean
 from ..data import Interactions
 from ..errors import DataError
@@ -17,14 +17,7 @@ from ..models import LinearAutoencoder, Recommender
 from .names import Names, typed
 from .output import Destination, aligned, destination, writable, write
 
-# What is tried where nobody says what to try; ridge and dropout decide how many matrices are inverted.
-_TRIED: dict[str, Any] = {
-    "ridge": [10, 30, 100, 300, 1000],
-    "dropout": [0.3, 0.5, 0.7],
-    "b": [0.1, 0.3, 0.6],
-    "user_power": [0.0, 0.5],
-}
-_MAIN = ("l2", "dropout", "b", "user_power")  # hyperparameters with an option of their own
+MAIN = ("l2", "dropout", "b", "user_power")  # hyperparameters with an option of their own
 _PEOPLE = 5  # users whose recommendations are shown where nobody says whose
 
 
@@ -37,6 +30,9 @@ def fit(options: Namespace) -> None:
     start = time.perf_counter()
     model.fit(X)
     seconds = time.perf_counter() - start
+    if options.sparsify:
+        linear(model, "--sparsify")
+        model = model.sparsify(top_k=options.sparsify)
     model.save(path, with_users=not options.without_users)
     print(f"{model} fitted in {seconds:.1f} s, written to {path} ({path.stat().st_size / 1e6:.1f} MB)")
 
@@ -132,75 +128,6 @@ def explain(options: Namespace) -> None:
     write(columns, to, table=text)
 
 
-def evaluate(options: Namespace) -> None:
-    """`fastlae evaluate`."""
-    to = destination(options.output, options.format, force=options.force)
-    names = options.model or ["Popularity", "EASE", "EDLAE", "DEQL"]
-    given = {name: hyperparameters(name, options, only_known=len(names) > 1) for name in names}
-    measured = [one.strip() for one in options.metrics.split(",")]
-    X = read(options)
-    parts = X.split(options.protocol, seed=options.seed, **split_options(options))
-    to.say(f"{options.data}: {describe(X)}")
-    to.say(f"{options.protocol} protocol, seed {options.seed}: {repr(parts)[1:-1].split(': ', 1)[1]}")
-    if options.save_split:
-        parts.save(options.save_split, overwrite=options.force)
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        chosen = given[name] | _tuned(name, given[name], parts, options)
-        model = model_class(name)(**chosen)
-        start = time.perf_counter()
-        model.fit(parts.train)
-        seconds = time.perf_counter() - start
-        result = evaluation.evaluate(
-            model, parts.test_fold_in, parts.test, k=options.k, metrics=measured, protocol=parts.recall
-        )
-        figures = {metric: round(float(value), 6) for metric, value in result.items()}
-        rows.append({"model": _shown(model), **figures, "fit_seconds": round(seconds, 3)})
-    text = aligned(_columns(rows))
-    text += f"{result.n_users:,} users with held-out items; recall divides by "
-    text += "the smaller of k and their number\n" if parts.recall == "strong" else "their number\n"
-    if any("l2" not in given[name] and name != "Popularity" for name in names) and parts.validation is not None:
-        text += "hyperparameters were chosen on the validation part\n"
-    write(_columns(rows), to, table=text)
-
-
-def sweep(options: Namespace) -> None:
-    """`fastlae sweep`."""
-    to = destination(options.output, options.format, force=options.force)
-    model_path = writable(options.save_model, force=options.force) if options.save_model else None
-    names = options.model or ["EASE", "EDLAE", "DEQL"]
-    for name in names:
-        linear(model_class(name), "sweep")
-    X = read(options)
-    parts = X.split(options.protocol, seed=options.seed, **split_options(options))
-    if parts.validation is None:
-        raise DataError("the split has no validation part: --validation says how large it is to be")
-    to.say(f"{options.data}: {describe(X)}")
-    grid: dict[str, Any] = {name: getattr(options, name) or values for name, values in _TRIED.items()}
-    start = time.perf_counter()
-    found = tune.sweep(
-        parts.train,
-        parts.validation,
-        fold_in=None if parts.users_are_the_same else parts.validation_fold_in,
-        models=names,
-        metric=options.metric,
-        k=options.k,
-        refit=False,
-        num_threads=options.threads,
-        **grid,
-    )
-    seconds = time.perf_counter() - start
-    keys = list(dict.fromkeys(key for row in found.table for key in row))
-    columns = {key: _column([row.get(key) for row in found.table]) for key in keys}
-    text = f"{found}\n{len(found.table)} points with {found.inverses} inverses in {seconds:.1f} s\n"
-    write(columns, to, table=text)
-    if model_path is not None:
-        own = {key: value for key, value in found.best.items() if key not in ("model", "ridge", found.metric)}
-        model = model_class(found.best["model"])(**own, num_threads=options.threads).fit(X)
-        model.save(model_path)
-        to.say(f"{model} fitted on all interactions, written to {model_path}")
-
-
 # What the commands share.
 
 
@@ -267,7 +194,7 @@ def hyperparameters(name: str, options: Namespace, *, only_known: bool = False) 
         if not equals:
             raise ValueError(f"--set {text}: expected NAME=VALUE, as in --set l2=200")
         params[key.strip().replace("-", "_")] = _value(value.strip())
-    for key in _MAIN:
+    for key in MAIN:
         if getattr(options, f"model_{key}") is not None:
             params[key] = getattr(options, f"model_{key}")
     known = cls._param_names()
@@ -293,57 +220,6 @@ def _value(text: str) -> Any:
     return text
 
 
-def _tuned(name: str, given: dict[str, Any], parts: Any, options: Namespace) -> dict[str, Any]:
-    """The best point of a small grid on the validation part, for what the user leaves open."""
-    cls = model_class(name)
-    if not issubclass(cls, LinearAutoencoder) or "l2" in given or parts.validation is None or options.no_tuning:
-        return {}
-    grid: dict[str, Any] = {key: [given[key]] if key in given else values for key, values in _TRIED.items()}
-    best = tune.sweep(
-        parts.train,
-        parts.validation,
-        fold_in=None if parts.users_are_the_same else parts.validation_fold_in,
-        models=[cls],
-        refit=False,
-        num_threads=options.threads,
-        **grid,
-    ).best
-    return {key: value for key, value in best.items() if key in cls._param_names()}
-
-
-def split_options(options: Namespace) -> dict[str, Any]:
-    """Options of the split that were given."""
-    chosen = {}
-    for key in ("test", "validation"):
-        if getattr(options, key) is not None:
-            chosen[key] = getattr(options, key)
-    if options.protocol == "weak" and "validation" not in chosen:
-        chosen["validation"] = 0.1  # hyperparameters are chosen on it
-    if options.protocol == "leave_last_out":
-        chosen.pop("test", None)
-        if "validation" in chosen:
-            chosen["validation"] = bool(chosen["validation"])
-    return chosen
-
-
 def describe(X: Interactions) -> str:
     """How much there is."""
     return repr(X).removeprefix("<Interactions: ").removesuffix(">")
-
-
-def _shown(model: Any) -> str:
-    """The call that makes a model, with the hyperparameters that matter most whether at their defaults or not."""
-    params = model.get_params()
-    told = [f"{key}={params[key]:.4g}" for key in (*_MAIN, "a", "xi") if isinstance(params.get(key), (int, float))]
-    return f"{type(model).__name__}({', '.join(told)})"
-
-
-def _columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {key: [row[key] for row in rows] for key in rows[0]}
-
-
-def _column(values: list[Any]) -> Any:
-    """Missing numbers as NaN."""
-    if any(isinstance(v, str) for v in values):
-        return values
-    return [np.nan if v is None else v for v in values]

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from .._progress import set_progress
 from .parsing import parse
 
 
@@ -13,6 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 2 for an error of the user's, 130 after Ctrl-C."""
     try:
         options = parse(arguments)
+        if (progress := getattr(options, "progress", "auto")) != "auto":
+            set_progress(progress == "on")
         if options.command == "info":
             from .info import info
 
@@ -20,14 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.command == "demo":
             from .demo import demo
 
-            demo(options.data, seed=options.seed, num_threads=options.threads)
+            demo(options.data, seed=options.seed, num_threads=options.threads, report=options.report)
+        elif options.command in ("evaluate", "sweep"):
+            from . import experiments
+
+            getattr(experiments, options.command)(options)
         else:
             from . import commands
 
             getattr(commands, options.command)(options)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("fastlae: stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"fastlae: stopped{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # Whoever read has enough. Python would try to flush once more at exit, and complain.

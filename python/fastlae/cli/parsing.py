@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--model", default="EASE", metavar="NAME", help="EASE (default), LAE, DLAE, EDLAE, DEQL, ...")
     one.add_argument("-o", "--output", required=True, metavar="FILE", help="where the model goes")
     one.add_argument("--force", action="store_true", help="overwrite what is there")
+    one.add_argument("--sparsify", type=int, metavar="K", help="keep the K largest weights an item only")
     one.add_argument("--without-users", action="store_true", help="leave users and their items out of the file")
     _hyperparameters(one)
     _reading(one)
@@ -133,16 +134,22 @@ def parser() -> argparse.ArgumentParser:
         "Hyperparameters that are not given are chosen on the validation part.",
         "fastlae evaluate ratings.csv --min-rating 4 --min-user-items 5",
         "fastlae evaluate ratings.csv --model EASE --l2 300 --protocol weak -k 10 20",
-        "fastlae evaluate ratings.csv --protocol by_time --format csv --output result.csv --save-split split",
+        "fastlae evaluate ratings.csv --protocol by_time --output result.csv",
+        "fastlae evaluate ratings.csv --min-rating 4 --report report.html --names movies.csv",
+        "fastlae evaluate ml-1m --model EASE --l2 300   (a folder with train.npz and test.npz, or a saved split)",
     )
-    one.add_argument("data", metavar="FILE", help="interactions: CSV, TSV or Parquet")
+    one.add_argument("data", metavar="FILE", help="interactions: CSV, TSV or Parquet; or a split, saved or published")
     one.add_argument("--model", action="append", metavar="NAME", help="may be repeated (default: four of them)")
     one.add_argument("-k", type=int, nargs="+", default=[20, 50, 100], help="lengths of lists (default 20 50 100)")
     one.add_argument("--metrics", default="recall,ndcg", metavar="NAMES", help="with commas (default recall,ndcg)")
     one.add_argument("--no-tuning", action="store_true", help="take the models' defaults for what is not given")
-    one.add_argument("--save-split", metavar="PATH", help="write the split to a folder, or to a file *.npz")
+    one.add_argument("--sparsify", type=int, nargs="+", metavar="K", help="also with the K largest weights an item")
+    one.add_argument("--report", metavar="FILE", help="write a page with plots (HTML) there, too")
+    one.add_argument("--save-split", metavar="PATH", help="write the split there, to a folder or a file *.npz "
+                     "(default: beside --output or --report)")  # fmt: skip
     _hyperparameters(one)
     _splitting(one)
+    _names(one)
     _output(one)
     _reading(one)
 
@@ -152,8 +159,9 @@ def parser() -> argparse.ArgumentParser:
         "Try every combination; a matrix is inverted once per ridge, dropout and user power.",
         "fastlae sweep ratings.csv --min-rating 4 --model EASE --ridge 50 100 200 400",
         "fastlae sweep ratings.csv --min-rating 4 --output sweep.csv --save-model best.safetensors",
+        "fastlae sweep ratings.csv --min-rating 4 --checkpoint points.jsonl --plot sweep.png",
     )
-    one.add_argument("data", metavar="FILE", help="interactions: CSV, TSV or Parquet")
+    one.add_argument("data", metavar="FILE", help="interactions: CSV, TSV or Parquet; or a split, saved or published")
     one.add_argument("--model", action="append", metavar="NAME", help="may be repeated (default EASE, EDLAE, DEQL)")
     for name, what in (("ridge", "l2, before the scaling of DEQL"), ("dropout", ""), ("b", ""), ("user_power", "")):
         one.add_argument(
@@ -161,6 +169,8 @@ def parser() -> argparse.ArgumentParser:
         )
     one.add_argument("--metric", default="ndcg", metavar="NAME", help="what is best (default ndcg)")
     one.add_argument("-k", type=int, default=20, help="length of lists (default 20)")
+    one.add_argument("--plot", metavar="FILE", help="a heat map per model, the best point marked: .png, .svg or .pdf")
+    one.add_argument("--checkpoint", metavar="FILE", help="keep points there as they are measured, and go on from them")
     one.add_argument("--save-model", metavar="FILE", help="fit the best point on everything, and write it there")
     one.add_argument("--threads", type=int, default=0, metavar="N", help="threads to use (default: all)")
     _splitting(one)
@@ -178,7 +188,12 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="FOLDER", help="folder with train.npz and test.npz (scipy sparse, users x items)"
     )
     one.add_argument("--seed", type=int, default=0, help="of the generated data and its split (default 0)")
+    one.add_argument("--report", metavar="FILE", help="write a page with plots (HTML) there, replacing what is there")
     one.add_argument("--threads", type=int, default=0, help="threads to use (default: all)")
+    for made in commands.choices.values():
+        if made.prog.split()[-1] != "info":
+            made.add_argument("--progress", choices=("auto", "on", "off"), default="auto",
+                              help="a bar for what takes more than two seconds (auto: on a terminal)")  # fmt: skip
     return top
 
 

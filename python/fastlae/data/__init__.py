@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .interactions import Interactions
 from .protocols import Split, split
-from .public import DATASETS, load_dataset
+from .public import DATASETS, load_dataset, load_split
 from .splits import StrongSplit, split_strong, split_weak
 from .synthetic import make_interactions
 
@@ -14,6 +14,7 @@ __all__ = [
     "Split",
     "StrongSplit",
     "load_dataset",
+    "load_split",
     "make_interactions",
     "split",
     "split_strong",

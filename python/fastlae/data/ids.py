@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._backend import core_for
 from .._names import did_you_mean
+from .._threads import resolve_threads
 from ..errors import DataError, UnknownIdError
 
 _MISSING = {"NoneType", "NAType"}
@@ -103,15 +105,22 @@ def factorize(ids: NDArray[Any]) -> Coded:
         distinct = np.empty(len(places), object)
         distinct[:] = list(places)
         return Coded(distinct, codes)
-    if ids.dtype.kind == "i" and len(ids):
-        low, high = int(ids.min()), int(ids.max())
-        if high - low < 4 * len(ids) + 1000:  # a table is ten times as fast as sorting
-            present = np.zeros(high - low + 1, np.bool_)
-            present[ids - low] = True
-            places_of = np.cumsum(present, dtype=np.int32) - np.int32(1)
-            return Coded(np.flatnonzero(present) + low, places_of[ids - low])
+    if ids.dtype.kind == "i" and (coded := encode([ids])) is not None:
+        return coded
     distinct, inverse = np.unique(ids, return_inverse=True)
     return Coded(distinct, inverse.astype(np.int32).reshape(-1))
+
+
+def encode(pieces: list[NDArray[Any]]) -> Coded | None:
+    """The same for integers in pieces, by a table over their range; None where that is much larger than their number.
+
+    Equivalent to ``np.unique(np.concatenate(pieces), return_inverse=True)``, at a twentieth of the time.
+    """
+    n = sum(map(len, pieces))
+    codes = np.empty(n, np.int32)
+    same = [np.ascontiguousarray(one, np.int32 if one.dtype == np.int32 else np.int64) for one in pieces]
+    ids = core_for(codes).encode_integers(same, 4 * n + 1000, codes, resolve_threads(0))
+    return None if ids is None else Coded(ids, codes)
 
 
 class IdMap:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .. import _progress
 from .._names import did_you_mean
 from .._sparse import Csr, as_csr
 from ..errors import DataError
@@ -177,8 +179,9 @@ class Interactions:
         _check_id_type(id_type)
         _check_filters(**filters)
         wanted = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-        columns = read_csv(path, wanted, delimiter=delimiter, header=header, id_type=id_type)
-        return cls._from_columns(columns, filters)
+        with _progress.span(f"reading {Path(path).name}"):
+            columns = read_csv(path, wanted, delimiter=delimiter, header=header, id_type=id_type)
+            return cls._from_columns(columns, filters)
 
     @classmethod
     def from_parquet(
@@ -290,27 +293,29 @@ class Interactions:
         shape = len(columns.users.ids), len(columns.items.ids)
         if binary and min_rating is None and columns.ratings is not None and columns.ratings.all():
             columns = columns._replace(ratings=None)  # nobody will look at them: they need not be sorted
-        indptr, indices, data = into_rows(columns, shape)
-        ratings, timestamps = columns.ratings, columns.timestamps
-        if timestamps is not None:  # data are places in the order of the rows given
-            timestamps = timestamps[data]
-            ratings = None if ratings is None else ratings[data]
-        elif ratings is not None:
-            ratings = data
-        n = len(indices)
-        same = np.zeros(n, np.bool_)  # as the entry before
-        same[1:] = indices[1:] == indices[:-1]
-        same[indptr[:-1][np.diff(indptr) > 0]] = False
-        n_duplicates = int(np.count_nonzero(same))
+        indptr, indices, ratings, timestamps, n_duplicates = into_rows(columns, *shape)
+        ids = columns.users.ids, columns.items.ids
         if n_duplicates:
+            same = np.zeros(len(indices), np.bool_)  # as the entry before
+            same[1:] = indices[1:] == indices[:-1]
+            same[indptr[:-1][np.diff(indptr) > 0]] = False
             keep, ratings = settle(same, ratings, timestamps, duplicates, columns, indptr, indices)
             indptr, indices, ratings, timestamps = only(keep, indptr, indices, ratings, timestamps)
+        del columns  # as large as what is made of it
         values = None if ratings is None or (ratings == 1).all() else ratings.astype(np.float32, copy=False)
         csr = Csr(indptr, indices, values, shape)
-        self._set(csr, timestamps, columns.users.ids, columns.items.ids, n_duplicates)
-        self._filter(min_rating, max(1, min_user_items), max(1, min_item_users), binary)
+        self._set(csr, timestamps, *ids, n_duplicates)
+        self._filter(min_rating, max(1, min_user_items), max(1, min_item_users), binary, all_occur=True)
 
-    def _filter(self, min_rating: float | None, min_user_items: int, min_item_users: int, binary: bool) -> None:
+    def _filter(
+        self,
+        min_rating: float | None,
+        min_user_items: int,
+        min_item_users: int,
+        binary: bool,
+        *,
+        all_occur: bool = False,  # every user and item has an interaction: nothing to look for
+    ) -> None:
         indptr, indices, values, shape = self._csr
         timestamps, user_ids, item_ids = self.timestamps, self.user_ids, self.item_ids
         if min_rating is not None or (values is not None and (values == 0).any()):
@@ -319,7 +324,8 @@ class Interactions:
             if min_rating is not None and not binary:
                 keep &= ratings != 0
             indptr, indices, values, timestamps = only(keep, indptr, indices, values, timestamps)
-        while True:
+            all_occur = False
+        while not (all_occur and max(min_user_items, min_item_users) <= 1):
             users = np.diff(indptr) >= min_user_items
             items = np.bincount(indices, minlength=shape[1]) >= min_item_users
             if users.all() and items.all():

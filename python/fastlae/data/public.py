@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
@@ -159,6 +160,36 @@ def load_dataset(name: str, folder: str | PathLike[str] | None = None, **filters
     return _read(dataset, files, filters) if filters else plain
 
 
+def load_split(path: str | PathLike[str]) -> Split:
+    """A split from a folder or a file: one that `Split.save` wrote, or one that was published in two parts.
+
+    Parameters
+    ----------
+    path : path-like
+        What `Split.save` wrote; or a folder with train.npz and test.npz (`scipy.sparse.save_npz`, users x items), or
+        with train.txt and test.txt, whose lines have a user and that user's items.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    DataError
+        If it is none of these.
+    FileNotFoundError
+        If there is nothing under that name.
+    """
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "split.json").exists():
+        for ending in ("npz", "txt"):
+            files = [folder / f"{part}.{ending}" for part in ("train", "test")]
+            if all(file.is_file() for file in files):
+                return _published_split(*files)
+        raise DataError(f"{folder} has no split in it: neither split.json nor train.npz and test.npz")
+    return Split.load(folder)
+
+
 def _local(dataset: Dataset, name: str, folder: Path) -> list[Path]:
     """The files in a folder, or in an archive in it, or matrices train.npz and test.npz for sets that come cut."""
     if not folder.is_dir():
@@ -243,7 +274,7 @@ def _netflix_rows(path: Path) -> bytes:
 def _published_split(train: Path, test: Path) -> Split:
     """Two files with a line "user item item ..." per user, or two matrices; ids are the numbers in the files."""
     if train.suffix == ".npz":
-        matrices = [sp.csr_matrix(sp.load_npz(path)).astype(np.float32) for path in (train, test)]
+        matrices = [_matrix(path) for path in (train, test)]
         if matrices[0].shape != matrices[1].shape:
             raise DataError(f"{train.parent}: train.npz has shape {matrices[0].shape}, test.npz {matrices[1].shape}")
         ids = [np.arange(size) for size in matrices[0].shape]
@@ -267,6 +298,14 @@ def _published_split(train: Path, test: Path) -> Split:
         for name, matrix in zip(names, matrices, strict=True)
     }
     return Split("weak", 0, {"published": train.parent.name}, parts)
+
+
+def _matrix(path: Path) -> sp.csr_matrix[Any]:
+    try:
+        with path.open("rb") as file:
+            return sp.csr_matrix(sp.load_npz(file)).astype(np.float32)
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} is no sparse matrix written by scipy.sparse.save_npz: {error}") from error
 
 
 def _pairs(path: Path) -> tuple[Any, Any]:

@@ -6,10 +6,10 @@ distinct ids are looked at one by one.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from .._names import did_you_mean, listed
 from ..errors import DataError
-from .ids import Coded, as_ids, classify_text, factorize
+from .ids import Coded, as_ids, classify_text, encode, factorize
+from .source import Head, Source, one_line
 
 # Names that columns go by, in lower case without anything but letters; earlier ones are preferred.
 _USUAL = {
@@ -45,13 +46,13 @@ class Columns(NamedTuple):
     timestamps: NDArray[Any] | None
 
 
-def need(module: str, what: str) -> Any:
+def need(module: str, what: str, extra: str = "data") -> Any:
     """Import an optional package, or say which extra brings it."""
     try:
         return importlib.import_module(module)
     except ImportError:
         package = module.split(".")[0]
-        raise ImportError(f"{what} needs {package}: pip install 'fastlae[data]'") from None
+        raise ImportError(f"{what} needs {package}: pip install 'fastlae[{extra}]'") from None
 
 
 def choose_columns(names: Sequence[str], wanted: dict[str, Any], where: str) -> dict[str, str]:
@@ -93,7 +94,8 @@ def read_csv(
     csv = need("pyarrow.csv", "reading CSV")
     pa = need("pyarrow", "reading CSV")
     path = existing(path)
-    first = _first_line(path, pa)
+    head = Head(path, pa)
+    first = head.first_line
     separator = delimiter or _DELIMITERS.get(_suffix(path)) or max(",\t;|", key=first.count)
     if len(separator) != 1 or not separator.isascii():
         raise DataError(f"delimiter: expected one character, got {separator!r}")
@@ -110,34 +112,47 @@ def read_csv(
     if len(set(names)) < len(names):
         raise DataError(f"{path}, line 1: two columns have the same name ({listed(names)})")
     chosen = choose_columns(names, wanted, str(path))
-    encoded = pa.dictionary(pa.int32(), pa.string())
-    types = {chosen["user"]: encoded, chosen["item"]: encoded}
-    if "rating" in chosen:
-        types[chosen["rating"]] = pa.float32()
+    types = {chosen["rating"]: pa.float32()} if "rating" in chosen else {}
 
-    def read(*, use_threads: bool) -> Any:
-        return csv.read_csv(
-            str(path),
-            read_options=csv.ReadOptions(
-                use_threads=use_threads, block_size=_BLOCK, column_names=names, skip_rows=int(header)
-            ),
-            parse_options=csv.ParseOptions(delimiter=separator),
-            convert_options=csv.ConvertOptions(include_columns=list(chosen.values()), column_types=types),
-        )
+    def read(ids: Any, *, use_threads: bool = True, watch: str = "") -> Any:
+        with Source(path, pa, watch) as source:
+            table = csv.read_csv(
+                source,
+                read_options=csv.ReadOptions(
+                    use_threads=use_threads, block_size=_BLOCK, column_names=names, skip_rows=int(header)
+                ),
+                parse_options=csv.ParseOptions(delimiter=separator),
+                convert_options=csv.ConvertOptions(
+                    include_columns=list(chosen.values()),
+                    column_types={chosen["user"]: ids, chosen["item"]: ids, **types},
+                ),
+            )
+            return None if source.odd else table
 
-    try:
-        table = read(use_threads=True)
-    except pa.ArrowInvalid:
+    table = None
+    if id_type != "str" and head.integers([names.index(chosen[role]) for role in ("user", "item")], separator, header):
+        # Numbers are read at twice the speed of text; what is not plainly a number makes text of the whole column.
+        with contextlib.suppress(pa.ArrowInvalid):
+            table = read(pa.int64(), watch=separator)
+        if table is not None and any(table[chosen[role]].null_count for role in ("user", "item")):
+            table = None
+    if table is None:
+        encoded = pa.dictionary(pa.int32(), pa.string())
         try:
-            read(use_threads=False)  # only a reader that goes from top to bottom knows the number of the line
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path}{_csv_problem(str(error), names, header)}") from None
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as CSV: {_one_line(error)}") from None
+            table = read(encoded)
+        except pa.ArrowInvalid:
+            try:
+                read(encoded, use_threads=False)  # only a reader from top to bottom knows the number of the line
+            except pa.ArrowInvalid as error:
+                raise DataError(f"{path}{_csv_problem(str(error), names, header)}") from None
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path} cannot be read as CSV: {one_line(error)}") from None
     if not table.num_rows:
         raise DataError(f"{path} has no line of data")
-    return _columns(table, chosen, str(path), id_type, first_line=1 + int(header))
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    del table
+    return _columns(columns, chosen, str(path), id_type, first_line=1 + int(header))
 
 
 def read_parquet(path: str | PathLike[str], wanted: dict[str, Any], *, id_type: str) -> Columns:
@@ -150,8 +165,10 @@ def read_parquet(path: str | PathLike[str], wanted: dict[str, Any], *, id_type: 
         chosen = choose_columns(names, wanted, str(path))
         table = parquet.read_table(path, columns=list(chosen.values()))
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {_one_line(error)}") from None
-    return _columns(table, chosen, str(path), _TYPED.get(id_type, id_type))
+        raise DataError(f"{path} cannot be read as Parquet: {one_line(error)}") from None
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    del table
+    return _columns(columns, chosen, str(path), _TYPED.get(id_type, id_type))
 
 
 def read_frame(frame: Any, wanted: dict[str, Any], *, id_type: str) -> Columns:
@@ -178,33 +195,58 @@ def read_frame(frame: Any, wanted: dict[str, Any], *, id_type: str) -> Columns:
     return _columns(columns, chosen, "the dataframe", _TYPED.get(id_type, id_type))
 
 
-def _columns(table: Any, chosen: dict[str, str], where: str, id_type: str, first_line: int | None = None) -> Columns:
-    """Codes and numbers from Arrow columns; `first_line` is the line of the first row, in a text file."""
+def _columns(
+    table: dict[str, Any], chosen: dict[str, str], where: str, id_type: str, first_line: int | None = None
+) -> Columns:
+    """Codes and numbers from Arrow columns, which are let go of one by one.
+
+    `first_line` is the line of the first row, in a text file.
+    """
 
     def spot(role: str, row: Any = None) -> str:
         at = "" if row is None else f", line {int(row) + first_line}" if first_line else f", row {int(row)}"
         return f"{where}{at}, column {chosen[role]!r}"
 
-    with ThreadPoolExecutor(2) as pool:  # Arrow works outside the interpreter's lock
-        users, items = pool.map(
-            lambda role: _coded(table[chosen[role]], lambda row=None: spot(role, row), id_type), ("user", "item")
-        )
+    release = _release(table)
+    release()  # what reading needed beside the table
+    coded = []
+    for role in ("user", "item"):
+        column = table.pop(chosen[role])
+        coded.append(_coded(column, lambda row=None, role=role: spot(role, row), id_type))
+        del column
+        release()
+    users, items = coded
     if not len(users.codes):
         raise DataError(f"{where} has no rows")
     ratings = timestamps = None
     if "rating" in chosen:
-        ratings = _numbers(table[chosen["rating"]], lambda row=None: spot("rating", row), dates=False)
-        ratings = ratings.astype(np.float32, copy=False)
-        if not np.isfinite(ratings).all():
-            raise DataError(f"{spot('rating', np.argmin(np.isfinite(ratings)))}: missing or infinite rating")
+        column = table.pop(chosen["rating"])
+        ratings = _numbers(column, lambda row=None: spot("rating", row), dates=False, dtype=np.float32)
+        del column
+        release()
+        if not np.isfinite(ratings.sum(dtype=np.float64)):  # one sum tells, and needs no memory
+            finite = np.isfinite(ratings)
+            if not finite.all():
+                raise DataError(f"{spot('rating', np.argmin(finite))}: missing or infinite rating")
     if "timestamp" in chosen:
-        timestamps = _numbers(table[chosen["timestamp"]], lambda row=None: spot("timestamp", row), dates=True)
+        timestamps = _numbers(table.pop(chosen["timestamp"]), lambda row=None: spot("timestamp", row), dates=True)
+        release()
         check_timestamps(timestamps, lambda row: spot("timestamp", row))
     return Columns(users, items, ratings, timestamps)
 
 
+def _release(table: dict[str, Any]) -> Any:
+    """A function that makes Arrow give memory back that it keeps for another time; arrays of NumPy need it now."""
+    if all(isinstance(column, np.ndarray) for column in table.values()):
+        return lambda: None
+    pa = importlib.import_module("pyarrow")
+    return pa.default_memory_pool().release_unused
+
+
 def check_timestamps(timestamps: NDArray[Any], spot: Any) -> None:
     """Refuse what is NaN, infinite or negative."""
+    if not len(timestamps) or (timestamps.min() >= 0 and timestamps.max() < np.inf):
+        return
     bad = ~(timestamps >= 0) | (timestamps == np.inf)
     if bad.any():
         row = np.argmax(bad)
@@ -230,6 +272,10 @@ def _coded(column: Any, spot: Any, id_type: str) -> Coded:
         return factorize(as_ids(column.to_pylist(), spot()))
     if not len(column):
         return Coded(np.empty(0, np.int64), np.empty(0, np.int32))
+    if not from_text and id_type != "str" and kind in (pa.int64(), pa.int32(), pa.int16(), pa.int8()):
+        pieces = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+        if (coded := encode(pieces)) is not None:
+            return coded
     column = column.unify_dictionaries() if from_text else column.dictionary_encode()
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(np.int32, copy=False)
     distinct = column.chunk(0).dictionary
@@ -268,7 +314,7 @@ def _is_text(pa: Any, kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _numbers(column: Any, spot: Any, *, dates: bool) -> NDArray[Any]:
+def _numbers(column: Any, spot: Any, *, dates: bool, dtype: Any = None) -> NDArray[Any]:
     """An Arrow column as numbers: NaN where a value is missing, seconds since 1970 for dates."""
     pa = importlib.import_module("pyarrow")
     if dates and pa.types.is_date(column.type):
@@ -280,7 +326,14 @@ def _numbers(column: Any, spot: Any, *, dates: bool) -> NDArray[Any]:
         return np.asarray(column.cast(pa.int64()).to_numpy() // ticks)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(f"{spot()}: expected numbers{' or dates' * dates}, got {column.type}")
-    values: NDArray[Any] = np.asarray(column.to_numpy())
+    pieces = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if dtype is None:
+        dtype = np.int64 if pa.types.is_integer(column.type) and not column.null_count else np.float64
+    values: NDArray[Any] = np.empty(len(column), dtype)
+    end = 0
+    for piece in pieces:  # one by one, so that no copy of the whole is made beside this one
+        begin, end = end, end + len(piece)
+        values[begin:end] = piece.to_numpy(zero_copy_only=False)
     return values
 
 
@@ -301,27 +354,6 @@ def _suffix(path: Path) -> str:
     return Path(path.stem).suffix if path.suffix in (".gz", ".bz2", ".zst") else path.suffix
 
 
-def _first_line(path: Path, pa: Any) -> str:
-    try:
-        with pa.input_stream(str(path)) as stream:
-            head: bytes = stream.read(1 << 16)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read: {_one_line(error)}") from None
-    if head.startswith(b"PAR1"):
-        raise DataError(f"{path} is a Parquet file, not CSV")
-    try:
-        text = head[:-4].decode() if len(head) == 1 << 16 else head.decode()
-    except UnicodeDecodeError as error:
-        if len(head) < 1 << 16 or error.start < len(head) - 8:
-            raise DataError(f"{path} is no CSV file: byte {error.start} is not UTF-8 text") from None
-        text = head[: error.start].decode()
-    if "\0" in text:
-        raise DataError(f"{path} is no CSV file: it holds binary data")
-    if not text.strip():
-        raise DataError(f"{path} is empty")
-    return text.splitlines()[0]
-
-
 def _csv_problem(message: str, names: list[str], header: bool) -> str:
     """What pyarrow says, in a user's words: the line, the column and the value."""
     row = re.search(r"Row #(\d+): ?", message)
@@ -337,11 +369,7 @@ def _csv_problem(message: str, names: list[str], header: bool) -> str:
         column = re.search(r"In CSV column #(\d+)", message)
         name = f", column {names[int(column.group(1))]!r}" if column else ""
         return f"{line}{name}: {value.group(2)[:80]!r} is no number"
-    return f"{line}: {_one_line(message)}"
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())[:200]
+    return f"{line}: {one_line(message)}"
 
 
 def _is_number(text: str) -> bool:

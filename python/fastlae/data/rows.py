@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._backend import core_for
+from .._threads import resolve_threads
 from ..errors import DataError
 from .reading import Columns
 
 
-def into_rows(columns: Columns, shape: tuple[int, int]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Row pointers, items ascending within a row, and their ratings or, with timestamps, places; a stable sort.
+class Rows(NamedTuple):
+    """Entries in the order of rows, items ascending within a row, several of one user and item in the order given."""
 
-    Two counting sorts (by item, then by user) take a fifth of the time of sorting every row.
-    """
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    ratings: NDArray[Any] | None
+    timestamps: NDArray[Any] | None
+    n_duplicates: int
+
+
+def into_rows(columns: Columns, n_users: int, n_items: int) -> Rows:
+    """Columns sorted by user, then by item."""
     users, items = columns.users.codes, columns.items.codes
-    if columns.timestamps is not None:
-        carried: NDArray[Any] = np.arange(len(users), dtype=np.int32 if len(users) < 2**31 else np.int64)
-    else:
-        carried = np.ones(len(users), np.int8) if columns.ratings is None else columns.ratings
-    coo = sp.coo_matrix((carried, (users, items)), shape=shape)
-    coo.has_canonical_format = True  # so that SciPy does not add duplicates up
-    rows = coo.tocsc().tocsr()
-    return rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False), rows.data
+    indptr, indices = np.empty(n_users + 1, np.int64), np.empty(len(users), np.int32)
+    given = columns.ratings, columns.timestamps
+    sorted_ = [None if one is None else np.empty_like(one) for one in given]
+    carried = [(np.ascontiguousarray(one), to) for one, to in zip(given, sorted_, strict=True) if to is not None]
+    same = core_for(users).sort_into_rows(users, items, n_items, indptr, indices, carried, resolve_threads(0))
+    return Rows(indptr, indices, *sorted_, same)
 
 
 def settle(

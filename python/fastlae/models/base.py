@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _progress
 from .._names import did_you_mean
 from .._sparse import is_sparse
 from ..data.interactions import Interactions
@@ -130,7 +131,8 @@ class Recommender(ABC):
         ValueError, TypeError
             Naming the argument, what was got and what is expected.
         """
-        self._fit(X)
+        with _progress.span(type(self).__name__):
+            self._fit(X)
         self.__dict__.pop("interactions_", None)
         if isinstance(X, Interactions):
             self.interactions_ = X._without_timestamps()
@@ -199,14 +201,16 @@ class Recommender(ABC):
         """
         rows, row_ids = self._rows_of(X, users)
         if row_ids is None:
-            return self._recommend(rows, k, exclude_seen, items, forbid)
+            with _progress.span("recommending"):
+                return self._recommend(rows, k, exclude_seen, items, forbid)
         known = self._known()
         items = None if items is None else known.item_positions(items)
         if isinstance(forbid, Interactions):
             forbid = forbid.align(known.item_ids)._csr_of(row_ids)
         elif forbid is not None and not is_sparse(forbid):
             forbid = known.item_positions(forbid)
-        positions, scores = self._recommend(rows, k, exclude_seen, items, forbid)
+        with _progress.span("recommending"):
+            positions, scores = self._recommend(rows, k, exclude_seen, items, forbid)
         return self._ids_of(positions), scores
 
     def _known(self) -> Interactions:

@@ -20,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .. import _cost, _memory, ops
+from .. import _cost, _memory, _progress, ops
 from .._packed import PackedSymmetric, disk_tile
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
@@ -77,9 +77,12 @@ class ItemsInverse:
         gram: NDArray[Any] | None = None,
     ) -> ItemsInverse:
         """From interactions, or from their Gram matrix if that is at hand (it is copied)."""
-        matrix = gram_matrix(X, user_weights, storage, dtype, num_threads) if gram is None else gram.copy()
+        building, inverting = _stages(X, dtype, num_threads, built=gram is not None)
+        with building:
+            matrix = gram_matrix(X, user_weights, storage, dtype, num_threads) if gram is None else gram.copy()
         _add_to_diagonal(matrix, ridge)
-        invert_in_place(matrix, num_threads)
+        with inverting:
+            invert_in_place(matrix, num_threads)
         return cls(matrix, num_threads)
 
     @staticmethod
@@ -129,7 +132,10 @@ class UsersInverse:
     ) -> UsersInverse:
         """From interactions."""
         roots = None if user_weights is None else np.sqrt(user_weights)
-        matrix = gram_matrix(X.transpose(), 1.0 / ridge, storage, dtype, num_threads)
+        by_item = X.transpose()
+        building, inverting = _stages(by_item, dtype, num_threads)
+        with building:
+            matrix = gram_matrix(by_item, 1.0 / ridge, storage, dtype, num_threads)
         if roots is not None:
             scale = roots.astype(dtype)
             if isinstance(matrix, PackedSymmetric):
@@ -138,7 +144,8 @@ class UsersInverse:
                 matrix *= scale[:, None]
                 matrix *= scale
         _add_to_diagonal(matrix, 1.0)
-        invert_in_place(matrix, num_threads)
+        with inverting:
+            invert_in_place(matrix, num_threads)
         return cls(matrix, X, ridge, roots, num_threads)
 
     @staticmethod
@@ -250,6 +257,15 @@ class UsersInverse:
             if not _same_row(X, row, self.X, found[row]):
                 found[row] = -1
         return found
+
+
+def _stages(X: Csr, dtype: Any, num_threads: int, *, built: bool = False) -> Any:
+    """The stages of a bar: the Gram matrix of X, unless it is built already, and its inverse."""
+    n = X.shape[1]
+    return _progress.stages(
+        ("Gram matrix", lambda: 0.0 if built else _cost.seconds_gram(_cost.gram_additions(X.indptr), n, num_threads)),
+        ("inverse", lambda: _cost.seconds_inverse(n, dtype, num_threads)),
+    )
 
 
 def storage_of(matrix: Symmetric) -> Storage:

@@ -73,10 +73,15 @@ def topk(
     return topk_checked(scores, k, scale, seen, columns, threads)
 
 
-def topk_checked(scores: NDArray[Any], k: int, scale: Any, seen: Any, columns: Any, num_threads: int) -> Pair:
-    """`topk` after its checks; `seen` and `columns` as `hidden_items` gives them."""
+def topk_checked(
+    scores: NDArray[Any], k: int, scale: Any, seen: Any, columns: Any, num_threads: int, hint: Any = None
+) -> Pair:
+    """`topk` after its checks; `seen` and `columns` as `hidden_items` gives them.
+
+    `hint` (rows, k): items of an earlier call that may do well here too. With a good one it takes half the time.
+    """
     items, best = allocate(len(scores), k)
-    core_for(scores).topk(scores, scale, seen, columns, items, best, num_threads)
+    core_for(scores).topk(scores, scale, seen, columns, items, best, num_threads, hint)
     return items, best
 
 

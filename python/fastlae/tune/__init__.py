@@ -1,7 +1,10 @@
-"""Choosing hyperparameters."""
+"""Choosing hyperparameters: on a grid at the price of its inverses, or continuously by optuna."""
 
 from __future__ import annotations
 
-from .sweep import SweepResult, sweep
+from .result import SweepResult
+from .search import SearchResult, search
+from .sparsity import sparsity
+from .sweep import sweep
 
-__all__ = ["SweepResult", "sweep"]
+__all__ = ["SearchResult", "SweepResult", "search", "sparsity", "sweep"]

@@ -7,16 +7,15 @@ column scaling and one selection.
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from .. import _memory, evaluation, ops
+from .. import _memory, _progress, evaluation, ops
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
@@ -27,55 +26,10 @@ from ..models.linear import LinearAutoencoder, check_condition, gram_diagonal, i
 from ..ops.gram import check_float
 from ..ops.topk import allocate, check_count, hidden_items, slice_hidden, topk_checked
 from ..ops.weights import check_number, deql_scale
+from .checkpoint import Checkpoint, fingerprint
+from .result import SweepResult
 
 _log = logging.getLogger("fastlae")
-
-
-@dataclass(frozen=True)
-class SweepResult:
-    """What a sweep found.
-
-    Attributes
-    ----------
-    table : list of dict
-        One row per point, best first: the model's name, its `ridge`, its own hyperparameters (`l2` among them) and the
-        metric under its name.
-    metric : str
-        Name of the metric's column, as in "ndcg@20".
-    model : LinearAutoencoder or None
-        The best point, fitted on `train` (None with ``refit=False``).
-    inverses : int
-        How many were computed.
-    """
-
-    table: list[dict[str, Any]]
-    metric: str
-    model: LinearAutoencoder | None
-    inverses: int
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The first row."""
-        return self.table[0]
-
-    def to_pandas(self) -> Any:
-        """The table as a pandas DataFrame (needs pandas)."""
-        pandas: Any = importlib.import_module("pandas")
-        return pandas.DataFrame(self.table)
-
-    def __str__(self) -> str:
-        """The ten best points."""
-        names = list(dict.fromkeys(name for row in self.table for name in row))
-        rows = [[_cell(row.get(name, "")) for name in names] for row in self.table[:10]]
-        widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-        lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in [names, *rows]]
-        if len(self.table) > 10:
-            lines.append(f"... and {len(self.table) - 10} more points; {self.inverses} inverses")
-        return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def sweep(
@@ -97,6 +51,7 @@ def sweep(
     form: str = "auto",
     dtype: Any = "float32",
     num_threads: int = 0,
+    checkpoint: str | PathLike[str] | None = None,
 ) -> SweepResult:
     """Try every combination; one inverse per distinct (ridge, dropout, user_power).
 
@@ -127,6 +82,9 @@ def sweep(
         Fit the best point on `train`.
     form, dtype, num_threads
         As of the models.
+    checkpoint : path-like, optional
+        A file that every point is added to as soon as it is measured, one JSON object a line. Points that are in it are
+        not measured again: a sweep that was interrupted, or is now asked for more points, goes on from there.
 
     Returns
     -------
@@ -136,6 +94,8 @@ def sweep(
     ------
     ValueError, TypeError
         Naming the argument, what was got and what is expected.
+    DataError
+        If `checkpoint` is something else, or has points of other data or another metric.
 
     Examples
     --------
@@ -172,28 +132,49 @@ def sweep(
     asked = rows if all_rows else take_rows(rows, with_targets)
     wanted = targets if all_rows else take_rows(targets, with_targets)
     wanted_scipy = wanted.scipy()
-    table: list[dict[str, Any]] = []
-    gram = _Grams(X, dtype, threads)
-    for (ridge_value, p, gamma), points in groups.items():
-        weights = user_weights(X, gamma)
-        d = gram_diagonal(X, weights)
-        Lambda = invertible_ridge(p / (1.0 - p) * d + ridge_value, d)
-        for model in {id(m): m for m, _ in points}.values():
-            model._check(X.shape[1])
-        inverse = gram.inverse(weights, gamma, Lambda, form)
-        c = inverse.diagonal()
-        check_condition(c, d + Lambda, dtype)
-        scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
-        lists = _rank(inverse, asked, scales, d == 0, k, threads)
-        for (model, record), items in zip(points, lists, strict=True):
-            table.append({**record, f"{metric}@{k}": float(measure(items, wanted_scipy)), "_model": model})
-        del inverse
-        _log.info("sweep: %d of %d points", len(table), sum(map(len, groups.values())))
     name = f"{metric}@{k}"
-    table.sort(key=lambda row: -row[name])
-    found = [row.pop("_model") for row in table]
-    best = found[0].fit(train) if refit else None
-    return SweepResult(table, name, best, len(groups))
+    kept = None
+    if checkpoint is not None:
+        protocol = "weak" if fold_in is None else "strong"
+        kept = Checkpoint(checkpoint, {"metric": name, "dtype": dtype.name, "protocol": protocol,
+                                       "data": fingerprint(X, asked, wanted)})  # fmt: skip
+    table: list[tuple[dict[str, Any], LinearAutoencoder]] = []
+    if kept is not None:
+        for key, points in list(groups.items()):
+            open_ = []
+            for model, record in points:
+                value = kept.value(record)
+                if value is None:
+                    open_.append((model, record))
+                else:
+                    table.append(({**record, name: value}, model))
+            groups[key] = open_
+    groups = {key: points for key, points in groups.items() if points}
+    gram = _Grams(X, dtype, threads)
+    hint: Any = None  # what did well with one inverse does well with the next
+    with _progress.span("sweep"):
+        for (ridge_value, p, gamma), points in _progress.steps(list(groups.items()), "inverse"):
+            weights = user_weights(X, gamma)
+            d = gram_diagonal(X, weights)
+            Lambda = invertible_ridge(p / (1.0 - p) * d + ridge_value, d)
+            for model in {id(m): m for m, _ in points}.values():
+                model._check(X.shape[1])
+            with _progress.span("inverse", 0.0, 0.8):
+                inverse = gram.inverse(weights, gamma, Lambda, form)
+                c = inverse.diagonal()
+            check_condition(c, d + Lambda, dtype)
+            scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
+            lists = _rank(inverse, asked, scales, d == 0, k, threads, hint)
+            hint = lists[-1]
+            values = [float(measure(items, wanted_scipy)) for items in lists]
+            if kept is not None:
+                kept.add([record for _, record in points], values)
+            table += [({**record, name: v}, model) for (model, record), v in zip(points, values, strict=True)]
+            del inverse
+            _log.info("sweep: %d points", len(table))
+    table.sort(key=lambda row: -row[0][name])
+    best = table[0][1].fit(train) if refit else None
+    return SweepResult([row for row, _ in table], name, best, len(groups))
 
 
 class _Grams:
@@ -219,16 +200,19 @@ class _Grams:
         return ItemsInverse.fit(self.X, weights, ridge, gram=self.kept, **options)
 
 
-def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int) -> list[Any]:
+def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int, hint: Any) -> list[Any]:
     """The k best items of every row of X for every column scaling of X C, seen items masked."""
-    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None, never=never)
+    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
+    # What nobody touched never wins: NaN is above nothing, and costs less than to look for it.
+    scales = [np.where(never, np.nan, scale).astype(scale.dtype) for scale in scales]
     lists = [allocate(X.shape[0], k)[0] for _ in scales]
     for begin, end in row_blocks(*X.shape, scales[0].itemsize):
         whole = begin == 0 and end == X.shape[0]
         scores = inverse.product(X if whole else X.rows(begin, end))
         hidden = slice_hidden(seen, begin, end)
+        known = None if hint is None else hint[begin:end]
         for scale, items in zip(scales, lists, strict=True):
-            items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads)[0]
+            known = items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads, known)[0]
     for items in lists:
         items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
     return lists

@@ -27,7 +27,7 @@ bool ascending(const std::int32_t* indices, std::int64_t count, std::int64_t col
 
 }  // namespace
 
-void register_row(py::module_& m) {
+void register_row_state(py::module_& m) {
   m.def(
       "row_state",
       [](const py::array& indices, const py::array& values, std::int64_t cols) {
