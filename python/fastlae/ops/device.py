@@ -385,11 +385,17 @@ def recommend(
 
 
 def rank(
-    X: DeviceCsr, scores_of: Callable[[DeviceCsr], Any], hidden: Hiding, *, k: int, scales: Sequence[Any], dtype: Any
+    X: DeviceCsr,
+    scores_of: Callable[[DeviceCsr, int, int], Any],
+    hidden: Hiding,
+    *,
+    k: int,
+    scales: Sequence[Any],
+    dtype: Any,
 ) -> list[tuple[Any, Any]]:
     """The k best of every row of some scores, once for each of several scalings of their columns.
 
-    `scores_of` makes dense scores of a block of rows of X, which are never held as a whole. Waits once, for pointers.
+    `scores_of(rows, begin, end)` makes dense scores of a block of rows of X; they are never held as a whole. Waits once, for pointers.
     """
     place, (rows, n) = X.place, X.shape
     check_count(k, "k")
@@ -399,7 +405,7 @@ def rank(
     step = max(1, min(8192, int(BLOCK_BYTES / max(1, n * dtype.itemsize))))
     for begin in range(0, rows, step):
         end = min(rows, begin + step)
-        scores = scores_of(X if end - begin == rows else X.rows(begin, end, indptr))
+        scores = scores_of(X.rows(begin, end, indptr), begin, end)
         seen = hidden.rows(begin, end, seen_indptr)
         workspace = place.workspace(cuda().topk_workspace(end - begin, n, k, dtype.itemsize))
         for scale, (items, best) in zip(scales, found, strict=True):

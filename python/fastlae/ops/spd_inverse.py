@@ -12,7 +12,6 @@ from .._arrays import on_cuda
 from .._backend import core_for
 from .._packed import PackedSymmetric, native
 from .._threads import resolve_threads
-from .topk import check_count
 
 TILE = 480  # largest tile, in rows (csrc/cpu/spd_inverse.cpp)
 SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
@@ -179,6 +178,8 @@ def inverse_residual(a: Any, c: Any, *, columns: int = 64) -> float:
     >>> fastlae.ops.inverse_residual(a, fastlae.ops.spd_inverse(a)) < 1e-15
     True
     """
+    from .topk import check_count  # which comes after this module
+
     count = check_count(columns, "columns")
     if not on_cuda(a, c):
         a, c = np.asarray(a), np.asarray(c)
