@@ -367,12 +367,11 @@ def test_sparse_weights(arrays):
     np.testing.assert_array_equal(there.to("cpu").weights_.toarray(), sparse.weights_.toarray())
 
 
-@pytest.mark.parametrize(("users", "items"), [(90, 40), (40, 90)])
-@pytest.mark.parametrize("fold", [False, True])
+@pytest.mark.parametrize(("users", "items", "fold"), [(60, 30, False), (30, 60, False), (30, 60, True)])
 def test_sweep(arrays, users, items, fold):
     X = interactions(users, items)
     train, validation = fastlae.data.split_weak(X, seed=0)
-    options = dict(models=["EASE", "EDLAE"], ridge=[5, 20], dropout=[0.3], user_power=[0, 0.5], k=5)
+    options = dict(models=["EASE", "EDLAE"], ridge=[5], dropout=[0.3], user_power=[0, 0.5], k=5)
     if fold:
         options["fold_in"] = train
     want = fastlae.sweep(train, validation, **options)
@@ -425,14 +424,17 @@ def test_memory_that_others_take_meanwhile(monkeypatch, allocations):
     """What `require` has promised may be gone when it is asked for: torch's and CuPy's errors become CudaError."""
     cuda_stand_in.install(monkeypatch, allocations=allocations)
     model = fastlae.EASE(device="cuda", form="items")
-    with pytest.raises(CudaError, match="no memory on CUDA device 0.*free arrays of other libraries"):
+    with pytest.raises(CudaError, match=r"no memory on CUDA device 0.*free arrays of other libraries"):
         model.fit(interactions(50, 30))
     assert not hasattr(model, "item_counts_")
 
 
 def test_memory_is_told_before_it_is_taken(monkeypatch):
     cuda_stand_in.install(monkeypatch, free=10_000)
-    with pytest.raises(CudaError, match=r"a fit of 50 users x 300 items in float32 by the users form needs .* and 10.0 kB are free.*CPU"):
+    with pytest.raises(
+        CudaError,
+        match=r"a fit of 50 users x 300 items in float32 by the users form needs .* and 10.0 kB are free.*CPU",
+    ):
         fastlae.EASE(device="cuda").fit(interactions(50, 300))
     with pytest.raises(CudaError, match="the inverse of a matrix of order 60 needs"):
         ops.spd_inverse(cuda_stand_in.array(np.eye(60)))
@@ -552,6 +554,4 @@ def test_every_device_is_used_by_its_arrays():
     X = interactions(80, 60)
     model = fastlae.EASE(l2=5.0, device="cuda:1").fit(X)
     assert model.weights_.device.index == 1
-    np.testing.assert_allclose(
-        model.weights_.cpu().numpy(), fastlae.EASE(l2=5.0).fit(X).weights_, rtol=1e-3, atol=1e-5
-    )
+    np.testing.assert_allclose(model.weights_.cpu().numpy(), fastlae.EASE(l2=5.0).fit(X).weights_, rtol=1e-3, atol=1e-5)

@@ -165,7 +165,8 @@ Head multiply_head(const DeviceCsr<T>& x, const int32_t* counts, const double* w
   launch(squares_kernel<T>, rows_grid, kFillThreads, 0, context, x, squares);
   launch(choose_head_kernel, 1, kChooseThreads, 0, context, counts, x.cols, squares, task, head);
   launch(bits_kernel<T>, grid_size(blocks_for(x.rows, kFillThreads / kWarpSize)), kFillThreads, 0, context, x, head);
-  const dim3 grid(static_cast<unsigned>(head.capacity / kHeadColumns), static_cast<unsigned>(head.capacity / kHeadRows));
+  const dim3 grid(static_cast<unsigned>(head.capacity / kHeadColumns),
+                  static_cast<unsigned>(head.capacity / kHeadRows));
   if (weights == nullptr) {
     launch(head_kernel<T, false>, grid, kHeadThreads, 0, context, head, g);
     return head;

@@ -7,7 +7,7 @@
 
 namespace fastlae::cuda {
 
-constexpr int kChooseThreads = 1024, kFillThreads = 256;
+constexpr int kChooseThreads = 512, kFillThreads = 256;
 constexpr int kBins = 128;  // of popularity, four for each power of two
 
 // Seconds, estimated for an H200 from its data sheet, not measured: a pair by a shared atomic, whose index comes from

@@ -65,7 +65,8 @@ void refine_inverse(MatrixView<const T> a, MatrixView<T> c, double* worst, const
   for (int64_t first = 0; first < n; first += most) {
     const int64_t width = std::min(most, n - first);
     const unsigned grid = grid_size(blocks_for(n * width, kThreads));
-    gemm<T>(context, false, false, n, width, n, T(1), a.data, a.stride, c.data + first, c.stride, T(0), residual, width);
+    gemm<T>(context, false, false, n, width, n, T(1), a.data, a.stride, c.data + first, c.stride, T(0), residual,
+            width);
     launch(residual_kernel<T>, grid, kThreads, 0, context, residual, n, width, first,
            reinterpret_cast<unsigned long long*>(worst));
     // C as it is now, its first columns better already.

@@ -78,12 +78,11 @@ void score_sparse(const DeviceCsr<T>& x, const DeviceCsr<T>& w, MatrixView<T> s,
 
 template <class T>
 void quadratic_diagonal(const DeviceCsr<T>& x, MatrixView<const T> m, double* q, const DeviceContext& context) {
-  if (x.rows > 0)
-    launch(quadratic_diagonal_kernel<T>, grid_size(x.rows), kPairThreads, 0, context, x, m, q);
+  if (x.rows > 0) launch(quadratic_diagonal_kernel<T>, grid_size(x.rows), kPairThreads, 0, context, x, m, q);
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                                              \
-  template void score<T>(const DeviceCsr<T>&, MatrixView<const T>, MatrixView<T>, const DeviceContext&);    \
+#define FASTLAE_INSTANTIATE(T)                                                                                  \
+  template void score<T>(const DeviceCsr<T>&, MatrixView<const T>, MatrixView<T>, const DeviceContext&);        \
   template void score_sparse<T>(const DeviceCsr<T>&, const DeviceCsr<T>&, MatrixView<T>, const DeviceContext&); \
   template void quadratic_diagonal<T>(const DeviceCsr<T>&, MatrixView<const T>, double*, const DeviceContext&);
 FASTLAE_INSTANTIATE(float)

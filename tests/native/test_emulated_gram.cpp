@@ -77,9 +77,9 @@ int main() {
   check<float>(3, 1, 0.9, true, false);
   check<float>(300, 33, 0.2, false, false);
   for (const bool weighted : {false, true}) {
-    check<float>(150, 200, 0.1, false, weighted, 1);         // a head of a few items
-    check<float>(300, 140, 0.15, false, weighted, 60);       // of several blocks
-    check<float>(40, 150, 0.1, false, weighted, 1000);       // all items
+    check<float>(150, 200, 0.1, false, weighted, 1);    // a head of a few items
+    check<float>(300, 140, 0.15, false, weighted, 60);  // of several blocks
+    check<float>(40, 150, 0.1, false, weighted, 1000);  // all items
     check<float>(40, 150, 0.1, false, weighted, fastlae::cuda::kNoHead);
   }
   check<double>(200, 100, 0.2, false, false, 30);

@@ -69,7 +69,8 @@ void check_sparse(int64_t rows, int64_t n) {
   Matrix<T> dense(n, n), s(rows, n, 2), expected(rows, n);
   for (int64_t i = 0; i < n; ++i) {
     for (int64_t j = 0; j < n; ++j) dense(i, j) = T(0);
-    for (int64_t e = weights.indptr[static_cast<std::size_t>(i)]; e < weights.indptr[static_cast<std::size_t>(i) + 1]; ++e)
+    for (int64_t e = weights.indptr[static_cast<std::size_t>(i)]; e < weights.indptr[static_cast<std::size_t>(i) + 1];
+         ++e)
       dense(i, weights.indices[static_cast<std::size_t>(e)]) = weights.values[static_cast<std::size_t>(e)];
   }
   const CsrView<T> x{rows, n, data.indptr.data(), data.indices.data(), data.values.data()};

@@ -34,7 +34,9 @@ def fit(model: LinearAutoencoder, X: Any, place: Place, dtype: Any) -> tuple[Dev
     from .linear import check_condition, gram_diagonal, invertible_ridge, user_weights
 
     if model.storage not in ("auto", "full"):
-        raise ValueError(f"storage={model.storage!r}: on CUDA devices there is full storage; device=None has the others")
+        raise ValueError(
+            f"storage={model.storage!r}: on CUDA devices there is full storage; device=None has the others"
+        )
     if model.form not in ("auto", "items", "users"):
         model._check(0)  # says what is wrong
     given = X if isinstance(X, (DeviceCsr, Csr)) or on_cuda(X) else as_csr(X, dtype=dtype, nonnegative=True)

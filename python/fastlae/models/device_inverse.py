@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ops
-from .._arrays import DeviceCsr, Place, transfer
+from .._arrays import DeviceCsr, Place, place_of, transfer
 from .._backend import cuda
 from .._sparse import Csr
 from ..ops import device
@@ -149,17 +149,17 @@ DeviceInverse = DeviceItemsInverse | DeviceUsersInverse
 
 
 def _to_host(array: Any) -> NDArray[Any]:
-    place = device.place_of(array)
+    place = place_of(array)
     assert place is not None
     return place.library.to_host(array)
 
 
 def to_device(inverse: UsersInverse, place: Place) -> DeviceUsersInverse:
     """An inverse of the host, in full storage, on a device."""
-    dtype = inverse.matrix.dtype
-    place.require(inverse.matrix.nbytes, f"an inverse of order {len(inverse.matrix)}", "The host may have more.")
-    X = transfer(inverse.X, place, dtype)
-    return DeviceUsersInverse(place.from_host(inverse.matrix, dtype), X, inverse.ridge, inverse.roots)
+    matrix: Any = inverse.matrix
+    place.require(matrix.nbytes, f"an inverse of order {len(matrix)}", "The host may have more.")
+    X = transfer(inverse.X, place, matrix.dtype)
+    return DeviceUsersInverse(place.from_host(matrix, matrix.dtype), X, inverse.ridge, inverse.roots)
 
 
 def needed_memory(form: Form, users: int, items: int, nnz: int, itemsize: int) -> int:
@@ -182,15 +182,16 @@ def choose_form(users: int, items: int, nnz: int, ridge: Vector | None, form: st
     asked = [f for f in forms if form in ("auto", f) and (f == "items" or dual_ok)]
     needed = {f: needed_memory(f, users, items, nnz, dtype.itemsize) for f in asked}
     free = place.library.free_memory(place.device)
-    chosen = next((f for f in asked if needed[f] <= free), None)
-    if chosen is None:
-        chosen = min(asked, key=lambda f: needed[f])
-        place.require(
-            needed[chosen],
-            f"a fit of {users} users x {items} items in {dtype.name} by the {chosen} form",
-            f"{'float32 needs half; ' if dtype.itemsize == 8 else ''}fewer {chosen} need less (their square).",
-        )
-    return chosen
+    for chosen in asked:
+        if needed[chosen] <= free:
+            return chosen
+    least: Form = min(asked, key=lambda f: needed[f])
+    place.require(
+        needed[least],
+        f"a fit of {users} users x {items} items in {dtype.name} by the {least} form",
+        f"{'float32 needs half; ' if dtype.itemsize == 8 else ''}fewer {least} need less (their square).",
+    )
+    return least
 
 
 class DeviceEngine:

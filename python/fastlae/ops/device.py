@@ -287,7 +287,7 @@ def quadratic_diagonal(X: DeviceCsr, M: Any) -> Any:
 def _matrix(W: Any, place: Place) -> Any:
     if is_sparse(W):
         raise TypeError(
-            "W: on a CUDA device, a dense matrix expected; a model's sparsify().to('cuda') recommends from sparse weights"
+            "W: on a CUDA device, a dense matrix expected; model.sparsify().to('cuda') recommends from sparse weights"
         )
     dtype = _dtype(W, "W", place)
     if len(W.shape) != 2:
@@ -395,7 +395,8 @@ def rank(
 ) -> list[tuple[Any, Any]]:
     """The k best of every row of some scores, once for each of several scalings of their columns.
 
-    `scores_of(rows, begin, end)` makes dense scores of a block of rows of X; they are never held as a whole. Waits once, for pointers.
+    `scores_of(rows, begin, end)` makes dense scores of a block of rows of X; they are never held as a whole. Waits
+    once, for pointers.
     """
     place, (rows, n) = X.place, X.shape
     check_count(k, "k")
@@ -409,9 +410,7 @@ def rank(
         seen = hidden.rows(begin, end, seen_indptr)
         workspace = place.workspace(cuda().topk_workspace(end - begin, n, k, dtype.itemsize))
         for scale, (items, best) in zip(scales, found, strict=True):
-            cuda().topk(
-                scores, scale, seen, hidden.columns, items[begin:end], best[begin:end], workspace, place.stream
-            )
+            cuda().topk(scores, scale, seen, hidden.columns, items[begin:end], best[begin:end], workspace, place.stream)
     nothing = X.indptr[1:] == X.indptr[:-1]
     for items, best in found:  # a user with nothing is recommended nothing
         items[nothing] = -1

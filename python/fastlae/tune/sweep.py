@@ -182,7 +182,9 @@ def sweep(
     wanted = targets if all_rows else take_rows(targets, with_targets)
     wanted_scipy = wanted.scipy()
     table: list[dict[str, Any]] = []
-    engine = _Host(X, asked, dtype, threads) if place is None else DeviceEngine(X, asked, with_targets, dtype, place)
+    engine: Any = (
+        _Host(X, asked, dtype, threads) if place is None else DeviceEngine(X, asked, with_targets, dtype, place)
+    )
     for (ridge_value, p, gamma), points in groups.items():
         weights = user_weights(X, gamma)
         d = gram_diagonal(X, weights)

@@ -22,9 +22,9 @@ void score_sparse(const DeviceCsr<T>& x,  // (rows, k)
 
 /// q[i] <- the diagonal of X M X^T, for symmetric M, in double.
 template <class T>
-void quadratic_diagonal(const DeviceCsr<T>& x,   // (rows, m)
-                        MatrixView<const T> m,   // (m, m)
-                        double* q,               // (rows) out
+void quadratic_diagonal(const DeviceCsr<T>& x,  // (rows, m)
+                        MatrixView<const T> m,  // (m, m)
+                        double* q,              // (rows) out
                         const DeviceContext& context);
 
 }  // namespace fastlae::cuda
