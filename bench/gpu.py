@@ -1,10 +1,12 @@
 """On a CUDA device, beside torch and CuPy: ratios in one run, results checked before they are timed.
 
-`bench/gpu.sh` runs it. Cases: `python -m bench gpu` all of them, or FASTLAE_GPU_CASES=inverse,gram,recommend,fit.
+`bench/gpu.sh` runs every case in a process of its own: FASTLAE_GPU_CASES=machine,gram,recommend,inverse,fit names them,
+and all are put into one file. `bars` in it are what the library is to reach on an H200.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import time
@@ -15,11 +17,13 @@ import numpy as np
 
 import fastlae
 from fastlae import ops
+from fastlae.ops import device
 
-from .harness import save
+from .harness import RESULTS, save
 
 # users, items, interactions
 SHAPES = {"ml-20m": (136_677, 20_108, 9_990_682), "msd": (571_355, 41_140, 33_633_450)}
+SECONDS = {"ml-20m": 1.0, "msd": 5.0}  # that a fit may take, from the host's matrix to weights on the device
 
 
 def seconds(torch: Any, call: Callable[[], Any], repeat: int = 3, prepare: Callable[[], Any] | None = None) -> float:
@@ -37,81 +41,123 @@ def seconds(torch: Any, call: Callable[[], Any], repeat: int = 3, prepare: Calla
     return statistics.median(times)
 
 
+def bar(what: str, measured: float, asked: float, *, most: bool = False) -> dict[str, Any]:
+    """A bar of speed: at least (or at most) so much."""
+    return {"what": what, "measured": measured, "asked": asked, "met": measured <= asked if most else measured >= asked}
+
+
+def gemm_rate(torch: Any, *, tf32: bool = False) -> float:
+    """Operations a second of torch's float32 product of order 8,192, on random data."""
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    b = torch.randn(8192, 8192, device="cuda")
+    rate = 2 * 8192**3 / seconds(torch, lambda: b @ b, 5)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    return float(rate)
+
+
+def on_device(torch: Any, X: Any) -> Any:
+    parts = [torch.from_numpy(np.array(part)).cuda() for part in (X.indptr, X.indices, X.data)]
+    return torch.sparse_csr_tensor(*parts, size=X.shape, check_invariants=True)
+
+
+def machine(torch: Any) -> dict[str, Any]:
+    """The ceilings: bytes copied a second (read and written), products of float32."""
+    source = torch.randn(2**30, device="cuda")
+    target = torch.empty_like(source)
+    copied = 2 * source.nbytes / seconds(torch, lambda: target.copy_(source), 5)
+    host = torch.empty(2**28, dtype=torch.uint8, pin_memory=True)
+    sent = host.nbytes / seconds(torch, lambda: host.to("cuda", non_blocking=True), 5)
+    return {
+        "device": torch.cuda.get_device_name(),
+        "torch": torch.__version__,
+        "copy_gb_s": round(copied / 1e9),
+        "host_to_device_gb_s": round(sent / 1e9, 1),
+        "float32_tflops": round(gemm_rate(torch) / 1e12, 1),
+        "tf32_tflops": round(gemm_rate(torch, tf32=True) / 1e12, 1),
+    }
+
+
 def positive_definite(torch: Any, n: int) -> Any:
     """Of the kind that models invert: a Gram matrix plus a ridge, made on the device."""
     generator = torch.Generator("cuda").manual_seed(0)
     x = torch.randn(n, n // 4, device="cuda", generator=generator) * (4.0 / n) ** 0.5
     a = x @ x.T
-    a = (a + a.T) / 2
+    del x
     a.diagonal().add_(0.1)
+    a.copy_(torch.tril(a) + torch.tril(a, -1).T)
     return a
 
 
-def inverse(torch: Any) -> list[dict[str, Any]]:
+def inverse(torch: Any) -> dict[str, Any]:
     """spd_inverse in place beside cholesky + cholesky_inverse and inv; n^3 operations by convention."""
-    results = []
+    rate, cases, bars = gemm_rate(torch), [], []
     for n in (5_000, 20_000, 40_000):
         a = positive_definite(torch, n)
         buffer = torch.empty_like(a)
-        rows = torch.arange(0, n, n // 64, device="cuda")
-        unit = torch.zeros(len(rows), n, device="cuda")
-        unit[torch.arange(len(rows)), rows] = 1
 
         def refill(buffer: Any = buffer, a: Any = a) -> None:
             buffer.copy_(a)
 
-        def residual(c: Any, a: Any = a, rows: Any = rows, unit: Any = unit) -> float:
-            return float((c[rows] @ a - unit).abs().max())
-
         record: dict[str, Any] = {"n": n, "seconds": {}, "residual": {}}
         contenders: dict[str, Callable[[], Any]] = {
-            "fastlae": lambda b=buffer: ops.spd_inverse(b, overwrite_a=True),
-            "fastlae, tensor cores": lambda b=buffer: ops.spd_inverse(b, overwrite_a=True, tensor_cores=True),
+            "fastlae": lambda b=buffer: device.invert_in_place(b) or b,
+            "fastlae, tensor cores": lambda b=buffer: device.invert_in_place(b, tensor_cores=True) or b,
             "torch.cholesky_inverse(cholesky)": lambda b=buffer: torch.cholesky_inverse(torch.linalg.cholesky(b)),
             "torch.linalg.inv": lambda b=buffer: torch.linalg.inv(b),
         }
         for name, call in contenders.items():
             try:
                 refill()
-                record["residual"][name] = residual(call())
+                record["residual"][name] = ops.inverse_residual(a, call())
                 record["seconds"][name] = seconds(torch, call, 3 if n < 40_000 else 1, refill)
-            except (torch.cuda.OutOfMemoryError, fastlae.CudaError, ValueError) as error:
-                record["seconds"][name] = None
-                record.setdefault("errors", {})[name] = str(error)
+            except Exception as error:  # of memory, most likely; the others go on
+                record.setdefault("errors", {})[name] = f"{type(error).__name__}: {error}"[:300]
             torch.cuda.empty_cache()
-        b = torch.randn(8192, 8192, device="cuda")
-        rate = 2 * 8192**3 / seconds(torch, lambda b=b: b @ b)
-        ours = record["seconds"]["fastlae"]
-        record["gemm_tflops"] = round(rate / 1e12, 2)
-        if ours:
-            record["tflops"] = round(n**3 / ours / 1e12, 2)
-            record["share_of_gemm"] = round(n**3 / ours / rate, 3)
-        results.append(record)
-        del a, buffer, b
+        took = record["seconds"]
+        for ours in ("fastlae", "fastlae, tensor cores"):
+            if ours not in took:
+                continue
+            share = n**3 / took[ours] / rate
+            record[f"{ours}: tflops"] = round(n**3 / took[ours] / 1e12, 2)
+            record[f"{ours}: share of float32 product"] = round(share, 3)
+            if n < 20_000:
+                continue
+            bars.append(bar(f"{ours}, {n}: share of the float32 product's rate", share, 0.6))
+            for theirs, times in (("torch.cholesky_inverse(cholesky)", 2), ("torch.linalg.inv", 5)):
+                if theirs in took:
+                    bars.append(bar(f"{ours}, {n}: times {theirs}", took[theirs] / took[ours], times))
+        cases.append(record)
+        del a, buffer, contenders, call
         torch.cuda.empty_cache()
-    return results
+    return {"float32_tflops": round(rate / 1e12, 1), "cases": cases, "bars": bars}
 
 
 def gram(torch: Any) -> dict[str, Any]:
     """ops.gram beside cuSPARSE's product (cupyx X.T @ X), X being on the device."""
     users, items, count = SHAPES["ml-20m"]
     X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
-    parts = [torch.from_numpy(np.array(part)).cuda() for part in (X.indptr, X.indices, X.data)]
-    there = torch.sparse_csr_tensor(*parts, size=X.shape, check_invariants=True)
-    ours = ops.gram(there)
-    equal = bool((ours.cpu().numpy() == ops.gram(X)).all())
-    assert equal, "counts must equal the CPU's"
-    record: dict[str, Any] = {"shape": X.shape, "interactions": int(X.nnz), "equal_to_cpu": equal}
-    record["seconds"] = {"fastlae": seconds(torch, lambda: ops.gram(there, out=ours), 5)}
+    there = on_device(torch, X)
+    weights = np.diff(X.indptr).clip(1) ** -0.5
+    want, out = ops.gram(X), torch.empty((items, items), device="cuda")
+    record: dict[str, Any] = {"shape": X.shape, "interactions": int(X.nnz), "seconds": {}, "bars": []}
+    heads = {"by cost": device.HEAD_BY_COST, "none": device.NO_HEAD, "1024": 1024, "2048": 2048, "4096": 3900}
+    for name, head in heads.items():
+
+        def call(head: int = head, weights: Any = None) -> Any:
+            return device.gram(there, user_weights=weights, dtype=None, out=out, head_items=head)
+
+        assert (call().cpu().numpy() == want).all(), "counts must equal the CPU's"
+        record["seconds"][f"head {name}"] = seconds(torch, call, 5)
+        record["seconds"][f"head {name}, users weighted"] = seconds(torch, lambda: call(weights=weights), 3)
     try:
-        import cupy
         import cupyx.scipy.sparse as csp
 
         x = csp.csr_matrix(X)
         record["seconds"]["cupyx X.T @ X"] = seconds(torch, lambda: x.T.tocsr() @ x, 2)
-        cupy.get_default_memory_pool().free_all_blocks()
+        times = record["seconds"]["cupyx X.T @ X"] / record["seconds"]["head by cost"]
+        record["bars"].append(bar("gram: times cupyx X.T @ X", times, 20))
     except Exception as error:  # not installed, or out of memory
-        record["cupyx"] = str(error)
+        record["cupyx"] = f"{type(error).__name__}: {error}"[:300]
     return record
 
 
@@ -120,10 +166,9 @@ def recommend(torch: Any) -> dict[str, Any]:
     n, k, users = 20_108, 100, 10_000
     X = fastlae.data.make_interactions(n_users=users, n_items=n, n_interactions=730_000, seed=0).astype(np.float32)
     W = torch.randn(n, n, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
-    results: dict[str, Any] = {"items": n, "k": k}
-    for name, x in (("all", X), ("one", X[np.argmin(np.abs(np.diff(X.indptr) - 70))])):
-        parts = [torch.from_numpy(np.array(part)).cuda() for part in (x.indptr, x.indices, x.data)]
-        there = torch.sparse_csr_tensor(*parts, size=x.shape, check_invariants=True)
+    results: dict[str, Any] = {"items": n, "k": k, "bars": []}
+    for name, x in (("all", X), ("one", X[int(np.argmin(np.abs(np.diff(X.indptr) - 70)))])):
+        there = on_device(torch, x)
 
         def dense(there: Any = there) -> Any:
             seen = there.to_dense()
@@ -133,47 +178,49 @@ def recommend(torch: Any) -> dict[str, Any]:
 
         items, _ = ops.recommend(there, W, k=k)
         same = float((items == dense().indices).float().mean())
-        assert same > 0.999, same  # sums in another order may swap neighbours
-        results[name] = {
-            "users": x.shape[0],
-            "interactions": int(x.nnz),
-            "seconds": {
-                "fastlae": seconds(torch, lambda there=there: ops.recommend(there, W, k=k), 5),
-                "torch": seconds(torch, dense, 5),
-            },
+        assert same > 0.99, same  # sums in another order may swap neighbours
+        took = {
+            "fastlae": seconds(torch, lambda there=there: ops.recommend(there, W, k=k), 5),
+            "torch": seconds(torch, dense, 5),
         }
+        torch.backends.cuda.matmul.allow_tf32 = True
+        took["torch, TF32"] = seconds(torch, dense, 5)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        results[name] = {"users": x.shape[0], "interactions": int(x.nnz), "same": same, "seconds": took}
+        results["bars"].append(bar(f"recommend, {name}: times torch", took["torch"] / took["fastlae"], 5))
     return results
 
 
-def fit(torch: Any) -> list[dict[str, Any]]:
+def fit(torch: Any) -> dict[str, Any]:
     """From CSR on the host to W on the device."""
-    results = []
+    results: dict[str, Any] = {"bars": []}
     for name, (users, items, count) in SHAPES.items():
         X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0)
         torch.cuda.reset_peak_memory_stats()
-        record: dict[str, Any] = {"shape": name, "interactions": int(X.nnz), "seconds": {}}
+        record: dict[str, Any] = {"interactions": int(X.nnz), "seconds": {}}
         for model in (fastlae.EASE(l2=500.0, device="cuda"), fastlae.DEQL(l2=50.0, dropout=0.3, device="cuda")):
-            record["seconds"][type(model).__name__] = seconds(torch, lambda model=model, X=X: model.fit(X), 2)
+            took = seconds(torch, lambda model=model, X=X: model.fit(X), 2)
+            record["seconds"][repr(model)] = took
+            results["bars"].append(bar(f"fit, {name}, {type(model).__name__}: seconds", took, SECONDS[name], most=True))
+            model.__dict__.pop("_weights", None)
         record["peak_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-        results.append(record)
+        results[name] = record
         torch.cuda.empty_cache()
     return results
 
 
 def main() -> None:
-    """All cases, or those that FASTLAE_GPU_CASES names."""
+    """All cases, or those that FASTLAE_GPU_CASES names, into one file with those that were there."""
     import torch
 
     from fastlae._backend import cuda
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    cases = {"inverse": inverse, "gram": gram, "recommend": recommend, "fit": fit}
-    wanted = os.environ.get("FASTLAE_GPU_CASES", ",".join(cases)).split(",")
-    results: dict[str, Any] = {
-        "device": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "cublas": cuda().cublas_version(),
-    }
-    for name in wanted:
+    cases = {"machine": machine, "gram": gram, "recommend": recommend, "inverse": inverse, "fit": fit}
+    path = RESULTS / "gpu.json"
+    asked = os.environ.get("FASTLAE_GPU_CASES")
+    results: dict[str, Any] = json.loads(path.read_text())["results"] if asked and path.exists() else {}
+    results["cublas"] = cuda().cublas_version()
+    for name in asked.split(",") if asked else cases:
         results[name] = cases[name](torch)
         save("gpu", results)  # what there is so far: time may run out

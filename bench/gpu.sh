@@ -1,57 +1,107 @@
 #!/usr/bin/env bash
-# Everything that needs a GPU, in one go of under ten minutes: build for the GPU that is here, test, look for memory
-# errors and races with compute-sanitizer, measure. Nothing is fetched: Python with torch (and, if it is there, CuPy),
-# NumPy, SciPy, safetensors, pytest, hypothesis, pybind11, scikit-build-core, CMake, ninja and nvcc must be installed.
+# Everything that needs a GPU, in one go of under ten minutes: build for the GPU that is here, test, measure, look for
+# memory errors and races with compute-sanitizer. Whatever fails, the rest is run; parts are processes of their own, for
+# after an illegal access nothing works in the same one. Nothing is fetched: Python with torch (and, if it is there,
+# CuPy), NumPy, SciPy, safetensors, pytest, hypothesis, pybind11, scikit-build-core, CMake, ninja and nvcc must be there.
 #
-#   bench/gpu.sh [folder for logs and figures]      PYTHON=python3 GPU_STEPS="build test sanitize bench"
+#   bench/gpu.sh [folder]      PYTHON=python3 GPU_STEPS="build test bench sanitize" GPU_SECONDS=590
+#
+# Into the folder ($OUT, or build/gpu): log.txt with all output, gpu.json with figures, summary.json with each part's
+# outcome, which the last lines show too.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-${OUT:-build/gpu}}")
 python=${PYTHON:-python3}
-steps=${GPU_STEPS:-build test sanitize bench}
+steps=${GPU_STEPS:-build test bench sanitize}
+seconds=${GPU_SECONDS:-590}
+export PYTHONUNBUFFERED=1
 mkdir -p "$out"
-failed=()
+: >"$out/log.txt"
+: >"$out/parts.txt"
 
-step() { # name, seconds, command...
-  local name=$1 limit=$2 start=$SECONDS
+part() { # name, seconds at most, command...
+  local name=$1 limit=$2 start=$SECONDS status=passed code=0
   shift 2
-  printf '\n== %s\n' "$name"
-  if timeout "$limit" "$@" >"$out/$name.log" 2>&1; then
-    tail -n 5 "$out/$name.log"
+  local left=$((seconds - SECONDS))
+  ((limit > left)) && limit=$left
+  printf '\n== %s\n' "$name" | tee -a "$out/log.txt"
+  local own
+  own=$(mktemp)
+  if ((limit < 5)); then
+    status="not run: no time left"
   else
-    failed+=("$name")
-    tail -n 40 "$out/$name.log"
+    timeout -k 5 "$limit" "$@" >"$own" 2>&1 || code=$?
+    ((code == 0)) || status="failed ($code)"
+    ((code == 124 || code == 137)) && status="failed: not done after $limit s"
+    ((code == 5)) && [[ $name == test* ]] && status="no tests"
   fi
-  printf -- '-- %s: %d s\n' "$name" $((SECONDS - start))
+  cat "$own" >>"$out/log.txt"
+  if [[ $status == passed ]]; then tail -n 4 "$own"; else tail -n 25 "$own"; fi
+  printf '%s\t%s\t%s\t%s\n' "$name" "$status" "$((SECONDS - start))" \
+    "$(grep -aE '^(FAILED|ERROR|[0-9]+ (passed|failed|skipped|error)|=+ .*(passed|failed|error|skipped))' "$own" | tail -n 12 | tr '\t\n' ' |')" \
+    >>"$out/parts.txt"
+  rm -f "$own"
 }
 wants() { [[ " $steps " == *" $1 "* ]]; }
 
-nvidia-smi | tee "$out/device.log" | sed -n 3,15p
-
+part device 20 nvidia-smi
+part versions 60 "$python" - <<'END'
+import importlib.metadata as metadata
+for name in ("torch", "cupy-cuda13x", "numpy", "scipy", "pybind11", "scikit-build-core", "cmake", "ninja", "pytest",
+             "hypothesis", "safetensors"):
+    try:
+        print(name, metadata.version(name))
+    except metadata.PackageNotFoundError:
+        print(name, "is not installed")
+END
 if wants build; then
-  step build 200 "$python" -m pip install --no-build-isolation --no-deps --no-index --force-reinstall . \
+  part build 200 "$python" -m pip install --no-build-isolation --no-deps --no-index --force-reinstall . \
     -C cmake.define.FASTLAE_CUDA=ON -C cmake.define.FASTLAE_CUDA_ARCHS="${FASTLAE_CUDA_ARCHS:-native}"
+  part import 60 "$python" -c "from fastlae._backend import cuda, cuda_status as s; print(s(), 'cuBLAS', cuda().cublas_version())"
 fi
 if wants test; then
-  step test 200 "$python" -m pytest -q -m gpu tests/test_cuda.py
+  run=("$python" -m pytest -q -m gpu -rfE --tb=short -p no:cacheprovider tests/test_cuda.py -k)
+  part "test gram" 60 "${run[@]}" "gram or csr or sparse_matrices or duplicates"
+  part "test inverse" 90 "${run[@]}" "inverse or tensor or residual"
+  part "test recommend" 60 "${run[@]}" "recommend or topk or score"
+  part "test models" 90 "${run[@]}" "model or form or sweep or weights or miller or fitted"
+  part "test rest" 60 "${run[@]}" "not (gram or csr or sparse_matrices or duplicates or inverse or tensor or residual or \
+recommend or topk or score or model or form or sweep or weights or miller or fitted)"
+fi
+if wants bench; then
+  rm -f bench/results/gpu.json
+  for case in machine gram recommend inverse fit; do
+    FASTLAE_GPU_CASES=$case part "bench $case" 100 "$python" -m bench gpu
+  done
+  cp -f bench/results/gpu.json "$out/" 2>/dev/null
 fi
 if wants sanitize && command -v compute-sanitizer >/dev/null; then
   # Freed memory goes back at once, so that what is read or written after its end is seen.
   export PYTORCH_NO_CUDA_MEMORY_CACHING=1
-  some="torch and (test_gram or test_spd_inverse or test_topk or test_recommend or test_miller) and not many"
+  some="torch and (test_gram or test_spd_inverse or test_topk or test_recommend or test_miller or users_form)"
   for tool in memcheck racecheck synccheck; do
-    step "$tool" 100 compute-sanitizer --tool "$tool" --error-exitcode 9 --kernel-regex kns=fastlae \
-      "$python" -m pytest -q -x -m gpu tests/test_cuda.py -k "$some"
+    part "$tool" 90 compute-sanitizer --tool "$tool" --error-exitcode 9 --kernel-regex kns=fastlae \
+      "$python" -m pytest -q -x -m gpu -p no:cacheprovider tests/test_cuda.py -k "$some and not many and not head"
   done
-  unset PYTORCH_NO_CUDA_MEMORY_CACHING
-fi
-if wants bench; then
-  step bench 300 "$python" -m bench gpu
-  cp -f bench/results/gpu.json "$out/" 2>/dev/null
 fi
 
-if ((${#failed[@]})); then
-  printf '\nfailed: %s (logs in %s)\n' "${failed[*]}" "$out"
-  exit 1
-fi
-printf '\nall passed; logs and figures in %s\n' "$out"
+"$python" - "$out" <<'END'
+import json, pathlib, sys
+out = pathlib.Path(sys.argv[1])
+rows = [line.split("\t") for line in (out / "parts.txt").read_text(errors="replace").splitlines()]
+parts = [{"part": r[0], "status": r[1], "seconds": int(r[2]), "lines": [x for x in r[3].split("|") if x]} for r in rows]
+figures = json.loads((out / "gpu.json").read_text())["results"] if (out / "gpu.json").exists() else {}
+bars = [bar for case in figures.values() if isinstance(case, dict) for bar in case.get("bars", [])]
+(out / "summary.json").write_text(json.dumps({"parts": parts, "bars": bars}, indent=1) + "\n")
+print()
+for p in parts:
+    print(f"{p['part']:18} {p['seconds']:4} s  {p['status']}")
+    for line in p["lines"]:
+        print("    " + line[:180])
+for bar in bars:
+    print(f"bar {bar['what']}: {bar['measured']:.3g} (asked {bar['asked']}): {'met' if bar['met'] else 'MISSED'}")
+sys.exit(any(p["status"] not in ("passed", "no tests") for p in parts))
+END
+code=$?
+rm -f "$out/parts.txt"
+exit $code

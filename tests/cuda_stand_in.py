@@ -73,9 +73,11 @@ class ndarray(np.ndarray):
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")  # as CuPy says it
 
+    number = 0  # of the device
+
     @property
     def device(self):
-        return types.SimpleNamespace(id=0)
+        return types.SimpleNamespace(id=self.number)
 
     @property
     def data(self):
@@ -116,13 +118,28 @@ def asnumpy(a):
     return np.array(a.view(np.ndarray))
 
 
-def cupy(free=2**40):
-    """A module that stands for CuPy, with `free` bytes of device memory."""
+class OutOfMemoryError(MemoryError):
+    """As CuPy's is called."""
+
+
+def cupy(free=2**40, allocations=None):
+    """A module that stands for CuPy, with `free` bytes of device memory; after so many allocations there is none."""
     module = types.ModuleType("cupy")
     module.ndarray, module.array, module.asnumpy = ndarray, array, asnumpy
-    module.empty = lambda shape, dtype: np.full(shape, 0xA5, np.uint8 if np.dtype(dtype).itemsize == 1 else dtype).view(
-        ndarray
-    )
+    left = [allocations]
+
+    def empty(shape, dtype):
+        if left[0] is not None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise OutOfMemoryError("Out of memory allocating bytes")
+        return np.full(shape, 0xA5, np.uint8 if np.dtype(dtype).itemsize == 1 else dtype).view(ndarray)
+
+    module.empty = empty
+    module.arange = lambda *args, **options: np.arange(*args, **options).view(ndarray)
+    module.argsort = lambda a, kind: np.argsort(a.view(np.ndarray), kind=kind).view(ndarray)
+    module.searchsorted = lambda a, v, **options: np.searchsorted(asnumpy(a), asnumpy(v), **options).view(ndarray)
+    module.ascontiguousarray = lambda a: np.ascontiguousarray(a.view(np.ndarray)).view(ndarray)
     module.cuda = types.SimpleNamespace(
         Device=lambda number: contextlib.nullcontext(),
         get_current_stream=lambda: types.SimpleNamespace(ptr=0),

@@ -17,6 +17,7 @@ import scipy.sparse as sp
 import cuda_stand_in
 import fastlae
 from fastlae import CudaError, NotPositiveDefiniteError, _arrays, _backend, ops
+from fastlae.ops import device
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sparse:UserWarning")  # torch says that sparse_csr is new
 
@@ -101,6 +102,20 @@ def test_gram(arrays, dtype, valued, weighted):
     np.testing.assert_array_equal(got, got.T)
 
 
+@pytest.mark.parametrize("head_items", [device.NO_HEAD, device.HEAD_BY_COST, 20, 10_000])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gram_with_and_without_a_head_on_tensor_cores(arrays, head_items, weighted):
+    users, items = (60, 70) if arrays.name == "emulated" else (3000, 1500)
+    X = interactions(users, items)
+    weights = np.random.default_rng(1).random(users) if weighted else None
+    want = ops.gram(X, user_weights=weights)
+    got = device.gram(arrays.csr(X), user_weights=weights, dtype=np.dtype(np.float32), out=None, head_items=head_items)
+    if weighted:
+        np.testing.assert_allclose(arrays.get(got), want, rtol=1e-6)
+    else:
+        np.testing.assert_array_equal(arrays.get(got), want)
+
+
 def test_gram_into_out_from_the_host(arrays):
     X = interactions(30, 40)
     out = arrays.put(np.zeros((40, 40)))
@@ -119,6 +134,21 @@ def test_spd_inverse(arrays, dtype, n):
     np.testing.assert_array_equal(got, got.T)
     assert ops.spd_inverse(there, overwrite_a=True) is there
     np.testing.assert_array_equal(arrays.get(there), got)
+
+
+def test_an_inverse_is_refined_and_its_residual_told(arrays, caplog):
+    a = positive_definite(60, np.float32)
+    there = arrays.put(a)
+    with caplog.at_level("INFO", "fastlae"):
+        c = ops.spd_inverse(there, refine=True)
+    assert "before the refinement" in caplog.text
+    np.testing.assert_array_equal(arrays.get(there), a)
+    residual = ops.inverse_residual(there, c, columns=10)
+    assert residual == pytest.approx(ops.inverse_residual(a, arrays.get(c), columns=10), abs=1e-5)
+    assert residual < 1e-5
+    assert ops.inverse_residual(there, there) > 0.1
+    with pytest.raises(ValueError, match="refine: needs `a`"):
+        ops.spd_inverse(there, overwrite_a=True, refine=True)
 
 
 def test_spd_inverse_names_the_row_at_which_it_fails(arrays):
@@ -290,20 +320,121 @@ def test_interactions_on_the_device_are_fitted_there(arrays):
         fastlae.EASE(l2=3.0, device="cpu").fit(arrays.csr(X))
 
 
+@pytest.mark.parametrize("user_power", [0.0, 0.5])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_users_form(arrays, user_power, dtype, tmp_path):
+    X = interactions(40, 90, valued=dtype == "float64")
+    others = interactions(12, 90, seed=3)
+    options = dict(l2=5.0, dropout=0.3, user_power=user_power, dtype=dtype, form="users")
+    cpu, gpu = fastlae.EDLAE(**options).fit(X), fastlae.EDLAE(**options, device="cuda").fit(X)
+    assert gpu.form_ == "users"
+    tolerance = dict(rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(arrays.get(gpu.weights_), cpu.weights_, **tolerance)
+    for rows in (X, others):
+        np.testing.assert_allclose(gpu.score(rows), cpu.score(rows), **tolerance)
+        (items, scores), want = gpu.recommend(rows, k=5), cpu.recommend(rows, k=5)
+        assert (items == want[0]).mean() > 0.97
+        np.testing.assert_allclose(scores, want[1], **tolerance)
+        np.testing.assert_array_equal(arrays.get(gpu.recommend(arrays.csr(rows), k=5)[0]), items)
+    gpu.save(tmp_path / "m.safetensors")
+    loaded = fastlae.load(tmp_path / "m.safetensors")
+    again = loaded.to("cuda")
+    np.testing.assert_array_equal(again.recommend(X, k=5)[0], gpu.recommend(X, k=5)[0])
+    np.testing.assert_allclose(again.to("cpu").score(X), loaded.score(X), **tolerance)
+    assert (gpu.similar_items([1, 2], k=3)[0] == cpu.similar_items([1, 2], k=3)[0]).all()
+
+
+def test_the_form_is_chosen_by_size(arrays):
+    assert fastlae.EASE(l2=5.0, device="cuda").fit(interactions(20, 60)).form_ == "users"
+    assert fastlae.EASE(l2=5.0, device="cuda").fit(interactions(60, 20)).form_ == "items"
+    assert fastlae.EASE(l2=5.0).fit(arrays.csr(interactions(20, 60))).form_ == "users"
+    with pytest.raises(ValueError, match="form='users' needs a positive l2"):
+        fastlae.EASE(l2=0.0, form="users", device="cuda").fit(interactions(20, 60))
+
+
+def test_sparse_weights(arrays):
+    X = interactions(50, 40)
+    sparse = fastlae.EASE(l2=5.0).fit(X).sparsify(top_k=6)
+    there = sparse.to("cuda")
+    np.testing.assert_allclose(there.score(X), sparse.score(X), rtol=1e-5, atol=1e-6)
+    want = sparse.recommend(X, k=4)
+    for given in (X, arrays.csr(X)):
+        items, scores = there.recommend(given, k=4)
+        if given is not X:
+            items, scores = arrays.get(items), arrays.get(scores)
+        assert (items == want[0]).mean() > 0.99
+        np.testing.assert_allclose(scores, want[1], rtol=1e-5)
+    np.testing.assert_array_equal(there.to("cpu").weights_.toarray(), sparse.weights_.toarray())
+
+
+@pytest.mark.parametrize(("users", "items", "fold"), [(60, 30, False), (30, 60, False), (30, 60, True)])
+def test_sweep(arrays, users, items, fold):
+    X = interactions(users, items)
+    train, validation = fastlae.data.split_weak(X, seed=0)
+    options = dict(models=["EASE", "EDLAE"], ridge=[5], dropout=[0.3], user_power=[0, 0.5], k=5)
+    if fold:
+        options["fold_in"] = train
+    want = fastlae.sweep(train, validation, **options)
+    for got in (
+        fastlae.sweep(train, validation, **options, device="cuda"),
+        fastlae.sweep(arrays.csr(train.astype(np.float32)), validation, **options),
+    ):
+        assert got.inverses == want.inverses
+        found = {tuple((k, v) for k, v in row.items() if k != "ndcg@5"): row["ndcg@5"] for row in got.table}
+        for row in want.table:
+            key = tuple((k, v) for k, v in row.items() if k != "ndcg@5")
+            assert found[key] == pytest.approx(row["ndcg@5"], abs=2e-2)
+        assert got.model._place is not None
+
+
 def test_what_there_is_not_on_a_device(arrays):
     X = interactions(50, 30)
-    for options in (dict(form="users"), dict(storage="packed")):
-        with pytest.raises(ValueError, match="on CUDA devices there is the items form"):
-            fastlae.EASE(device="cuda", **options).fit(X)
+    with pytest.raises(ValueError, match="on CUDA devices there is full storage"):
+        fastlae.EASE(device="cuda", storage="packed").fit(X)
     with pytest.raises(ValueError, match="packed: not on a CUDA device"):
         ops.gram(arrays.csr(X), packed=True)
     with pytest.raises(NotPositiveDefiniteError):
         fastlae.EASE(l2=0, device="cuda").fit(sp.csr_matrix(np.ones((3, 3), np.float32)))
+    with pytest.raises(ValueError, match="form: expected"):
+        fastlae.EASE(form="wide", device="cuda").fit(X)
+
+
+def test_arrays_of_the_host_among_those_of_a_device_are_refused(arrays):
+    a = np.eye(4, dtype=np.float32)
+    with pytest.raises(TypeError, match="out: expected an array on CUDA device 0, got ndarray"):
+        ops.spd_inverse(arrays.put(a), out=a)
+    with pytest.raises(TypeError, match="W: expected an array on CUDA device 0"):
+        ops.score(arrays.csr(interactions(3, 4)), a)
+    with pytest.raises(TypeError, match="V: expected an array on CUDA device 0"):
+        ops.miller_update(arrays.put(a), a, arrays.put(a), arrays.put(a))
+
+
+def test_arrays_of_two_devices_are_refused(monkeypatch):
+    cuda_stand_in.install(monkeypatch)
+    here, there = cuda_stand_in.array(np.eye(3)), cuda_stand_in.array(np.eye(3))
+    there.number = 1
+    with pytest.raises(ValueError, match="got cupy on device 0 and cupy on device 1"):
+        ops.spd_inverse(here, out=there)
+    with pytest.raises(ValueError, match="device: the array lies on device 0, and 'cuda:1' was asked for"):
+        fastlae.EASE(device="cuda:1").fit(cuda_stand_in.csr_matrix(interactions(5, 4)))
+
+
+@pytest.mark.parametrize("allocations", [0, 1, 3])
+def test_memory_that_others_take_meanwhile(monkeypatch, allocations):
+    """What `require` has promised may be gone when it is asked for: torch's and CuPy's errors become CudaError."""
+    cuda_stand_in.install(monkeypatch, allocations=allocations)
+    model = fastlae.EASE(device="cuda", form="items")
+    with pytest.raises(CudaError, match=r"no memory on CUDA device 0.*free arrays of other libraries"):
+        model.fit(interactions(50, 30))
+    assert not hasattr(model, "item_counts_")
 
 
 def test_memory_is_told_before_it_is_taken(monkeypatch):
     cuda_stand_in.install(monkeypatch, free=10_000)
-    with pytest.raises(CudaError, match=r"a fit of 50 users x 300 items in float32 needs .* and 10.0 kB are free.*CPU"):
+    with pytest.raises(
+        CudaError,
+        match=r"a fit of 50 users x 300 items in float32 by the users form needs .* and 10.0 kB are free.*CPU",
+    ):
         fastlae.EASE(device="cuda").fit(interactions(50, 300))
     with pytest.raises(CudaError, match="the inverse of a matrix of order 60 needs"):
         ops.spd_inverse(cuda_stand_in.array(np.eye(60)))
@@ -317,7 +448,14 @@ def test_without_the_module_the_error_says_how_to_get_it(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("code", "advice"), [(35, "update the driver"), (100, "CUDA_VISIBLE_DEVICES"), (209, "FASTLAE_CUDA_ARCHS=native")]
+    ("code", "advice"),
+    [
+        (35, "update the driver"),
+        (100, "CUDA_VISIBLE_DEVICES"),
+        (101, "no GPU of that number"),
+        (209, "FASTLAE_CUDA_ARCHS=native"),
+        (222, "FASTLAE_CUDA_ARCHS=native"),
+    ],
 )
 def test_without_a_device_the_error_says_what_to_do(monkeypatch, code, advice):
     _backend.cuda.cache_clear()
@@ -363,13 +501,57 @@ def test_the_current_stream_is_used():
 
 
 @pytest.mark.gpu
-def test_tensor_cores_keep_float32s_precision():
+@pytest.mark.parametrize("n", [500, 3000])
+def test_tensor_cores_and_their_correction(n):
     gpu_library("torch")
     torch = importlib.import_module("torch")
-    a = positive_definite(2000, np.float32)
-    exact = np.linalg.inv(a.astype(np.float64))
-    errors = [
-        np.abs(ops.spd_inverse(torch.from_numpy(a).cuda(), tensor_cores=on).cpu().numpy() - exact).max()
-        for on in (False, True)
-    ]
-    assert errors[1] < 20 * errors[0] + 1e-6
+    a = positive_definite(n, np.float32)
+    there = torch.from_numpy(a).cuda()
+    full = ops.inverse_residual(there, ops.spd_inverse(there))
+    tensor = ops.inverse_residual(there, ops.spd_inverse(there, tensor_cores=True))
+    refined = ops.inverse_residual(there, ops.spd_inverse(there, tensor_cores=True, refine=True))
+    print(f"n = {n}: residuals {full:.1e} in float32, {tensor:.1e} on tensor cores, {refined:.1e} refined")
+    assert tensor < 1e-4
+    assert refined < max(3 * full, 2e-5)
+
+
+@pytest.mark.gpu
+def test_a_large_inverse_has_offsets_beyond_32_bits():
+    gpu_library("torch")
+    torch = importlib.import_module("torch")
+    n = 47_000  # n * n exceeds 2**31
+    if torch.cuda.mem_get_info()[0] < 3 * 4 * n * n:
+        pytest.skip("not enough memory on the device")
+    a = torch.zeros((n, n), device="cuda")
+    a.fill_diagonal_(2.0)
+    a[n - 1, : n - 1] = a[: n - 1, n - 1] = 1.0 / n
+    c = ops.spd_inverse(a)
+    assert ops.inverse_residual(a, c) < 1e-5
+
+
+@pytest.mark.gpu
+def test_no_other_stream_and_no_other_device_is_waited_for():
+    gpu_library("torch")
+    torch = importlib.import_module("torch")
+    X = interactions(300, 200)
+    W = torch.rand((200, 200), device="cuda")
+    ops.recommend(X, W, k=5)  # warm
+    busy, event = torch.cuda.Stream(), torch.cuda.Event()
+    with torch.cuda.stream(busy):
+        torch.cuda._sleep(2 * 10**9)  # a second or so
+        event.record()
+    ops.recommend(X, W, k=5)
+    assert not event.query(), "the call waited for another stream"
+    torch.cuda.synchronize()
+
+
+@pytest.mark.gpu
+def test_every_device_is_used_by_its_arrays():
+    gpu_library("torch")
+    torch = importlib.import_module("torch")
+    if torch.cuda.device_count() < 2:
+        pytest.skip("one device only")
+    X = interactions(80, 60)
+    model = fastlae.EASE(l2=5.0, device="cuda:1").fit(X)
+    assert model.weights_.device.index == 1
+    np.testing.assert_allclose(model.weights_.cpu().numpy(), fastlae.EASE(l2=5.0).fit(X).weights_, rtol=1e-3, atol=1e-5)

@@ -52,11 +52,11 @@ void register_gram(py::module_& m) {
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("cols"), py::arg("flags"), py::arg("stream"),
       "flags <- what is so about a sparse matrix (CsrFlag)");
-  m.def("gram_workspace", &cuda::gram_workspace, py::arg("cols"), py::arg("nnz"), "bytes");
+  m.def("gram_workspace", &cuda::gram_workspace, py::arg("users"), py::arg("cols"), py::arg("nnz"), "bytes");
   m.def(
       "gram",
       [](py::handle indptr, py::handle indices, py::handle values, py::handle weights, py::handle out,
-         py::handle workspace, std::uintptr_t stream) {
+         std::int64_t head_items, py::handle workspace, std::uintptr_t stream) {
         dispatch_device(out, "out", [&](auto zero) {
           using T = decltype(zero);
           DeviceArguments arguments(stream);
@@ -66,11 +66,11 @@ void register_gram(py::module_& m) {
           const auto* const w = arguments.optional_vector<const double>(weights, "user_weights", x.rows);
           arguments.workspace(workspace);
           const DeviceGuard guard(arguments.context().device);
-          cuda::gram<T>(x, w, g, arguments.context());
+          cuda::gram<T>(x, w, g, head_items, arguments.context());
         });
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("weights"), py::arg("out"),
-      py::arg("workspace"), py::arg("stream"), "out <- X^T diag(weights) X");
+      py::arg("head_items"), py::arg("workspace"), py::arg("stream"), "out <- X^T diag(weights) X");
 }
 
 void register_spd_inverse(py::module_& m) {
@@ -99,6 +99,24 @@ void register_spd_inverse(py::module_& m) {
       },
       py::arg("a"), py::arg("tile"), py::arg("info"), py::arg("tensor_cores"), py::arg("workspace"), py::arg("stream"),
       "a <- a^-1 (lower triangle read, both written); info <- -1, or the row at which it fails");
+  m.def("refine_inverse_workspace", &cuda::refine_inverse_workspace, py::arg("n"), py::arg("itemsize"), "bytes");
+  m.def(
+      "refine_inverse",
+      [](py::handle a, py::handle c, py::handle worst, py::handle workspace, std::uintptr_t stream) {
+        dispatch_device(c, "C", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto inverse = arguments.matrix<T>(c, "C");
+          if (inverse.rows != inverse.cols) throw py::value_error("C: expected a square matrix");
+          const auto matrix = arguments.matrix<const T>(a, "a", inverse.rows, inverse.rows);
+          auto* const to = arguments.vector<double>(worst, "worst", 1);
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::refine_inverse<T>(matrix, inverse, to, arguments.context());
+        });
+      },
+      py::arg("a"), py::arg("C"), py::arg("worst"), py::arg("workspace"), py::arg("stream"),
+      "C <- C + C (I - a C); worst <- the largest |I - a C|");
   m.def(
       "asymmetry",
       [](py::handle a, py::handle worst, std::uintptr_t stream) {
@@ -176,6 +194,57 @@ void register_score(py::module_& m) {
       },
       py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("out"), py::arg("stream"),
       "out <- X W");
+}
+
+void register_score_of_sparse(py::module_& m) {
+  m.def(
+      "score_sparse",
+      [](py::handle indptr, py::handle indices, py::handle values, const py::tuple& w, py::handle out,
+         std::uintptr_t stream) {
+        dispatch_device(out, "out", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto to = arguments.matrix<T>(out, "out");
+          const auto weights = arguments.csr<T>(w[0], w[1], w[2], to.cols, "W");
+          const auto x = arguments.csr<T>(indptr, indices, values, weights.rows, "X");
+          if (x.rows != to.rows) throw py::value_error("out: expected " + std::to_string(x.rows) + " rows");
+          const DeviceGuard guard(arguments.context().device);
+          cuda::score_sparse<T>(x, weights, to, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("W"), py::arg("out"), py::arg("stream"),
+      "out <- X W, W being (indptr, indices, values)");
+  m.def(
+      "quadratic_diagonal",
+      [](py::handle indptr, py::handle indices, py::handle values, py::handle matrix, py::handle out,
+         std::uintptr_t stream) {
+        dispatch_device(matrix, "M", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto of = arguments.matrix<const T>(matrix, "M");
+          if (of.rows != of.cols) throw py::value_error("M: expected a square matrix");
+          const auto x = arguments.csr<T>(indptr, indices, values, of.rows, "X");
+          auto* const to = arguments.vector<double>(out, "out", x.rows);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::quadratic_diagonal<T>(x, of, to, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("M"), py::arg("out"), py::arg("stream"),
+      "out <- the diagonal of X M X^T");
+  m.def(
+      "product",
+      [](py::handle a, py::handle b, py::handle out, std::uintptr_t stream) {
+        dispatch_device(out, "out", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto to = arguments.matrix<T>(out, "out");
+          const auto left = arguments.matrix<const T>(a, "a", to.rows);
+          const auto right = arguments.matrix<const T>(b, "b", left.cols, to.cols);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::product<T>(left, right, to, arguments.context());
+        });
+      },
+      py::arg("a"), py::arg("b"), py::arg("out"), py::arg("stream"), "out <- a b");
 }
 
 /// `seen`: (indptr, indices) or None; `columns`: uint8 vector or None.
@@ -270,5 +339,6 @@ PYBIND11_MODULE(_cuda, m) {
   register_spd_inverse(m);
   register_weights(m);
   register_score(m);
+  register_score_of_sparse(m);
   register_topk(m);
 }

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "cublas.hpp"
+#include "factor.cuh"
 #include "fastlae/cuda/spd_inverse.hpp"
 #include "gemm.hpp"
 #include "launch.cuh"
@@ -16,59 +17,8 @@ namespace {
 using std::int32_t;
 using std::int64_t;
 
-constexpr int64_t kLeaf = 64;  // diagonal blocks of at most this order are factored by one block of threads
-constexpr int kLeafThreads = 256;
-constexpr int64_t kStripTiles = 4;  // columns of one large product, in tiles: what lies above the diagonal is waste
+constexpr int64_t kStripTiles = 2;  // columns of one large product, in tiles: what lies above the diagonal is waste
 constexpr int kThreads = 256;
-
-/// Cholesky factor and its inverse of one small block: a <- L^-1, upper part zero. The first pivot that is not positive
-/// goes to info, and every later call returns at once.
-///
-/// Shared memory holds L in its lower part and, above the diagonal, L^-1 transposed.
-template <class T>
-__global__ void __launch_bounds__(kLeafThreads)
-    invert_factor_kernel(T* a, int64_t stride, int n, int64_t offset, int32_t* info) {
-  __shared__ T s[kLeaf][kLeaf + 1];
-  __shared__ T inverse_diagonal[kLeaf];
-  const int t = static_cast<int>(threadIdx.x);
-  if (*info >= 0) return;
-  for (int at = t; at < n * n; at += kLeafThreads)
-    if (at % n <= at / n) s[at / n][at % n] = a[at / n * stride + at % n];
-  __syncthreads();
-  for (int j = 0; j < n; ++j) {
-    const T pivot = s[j][j];
-    const bool good = pivot > T(0) && pivot - pivot == T(0);
-    __syncthreads();
-    if (!good) {  // the same for all threads
-      if (t == 0) *info = static_cast<int32_t>(offset + j);
-      return;
-    }
-    const T root = sqrt(pivot);
-    for (int i = j + t; i < n; i += kLeafThreads) s[i][j] = i == j ? root : s[i][j] / root;
-    __syncthreads();
-    const int rest = n - j - 1;
-    for (int at = t; at < rest * rest; at += kLeafThreads) {
-      const int i = j + 1 + at / rest, c = j + 1 + at % rest;
-      if (c <= i) s[i][c] -= s[i][j] * s[c][j];
-    }
-    __syncthreads();
-  }
-  // Column c of the inverse by one thread: what it reads above the diagonal it wrote itself.
-  if (t < n) {
-    const int c = t;
-    inverse_diagonal[c] = T(1) / s[c][c];
-    for (int i = c + 1; i < n; ++i) {
-      T sum = s[i][c] * inverse_diagonal[c];
-      for (int k = c + 1; k < i; ++k) sum += s[i][k] * s[c][k];
-      s[c][i] = -sum / s[i][i];
-    }
-  }
-  __syncthreads();
-  for (int at = t; at < n * n; at += kLeafThreads) {
-    const int i = at / n, c = at % n;
-    a[i * stride + c] = c < i ? s[c][i] : c == i ? inverse_diagonal[i] : T(0);
-  }
-}
 
 /// to <- from, block by block of rows; with `from` null, to <- 0.
 template <class T>
@@ -87,18 +37,26 @@ void copy(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t 
            context, from, from_stride, to, to_stride, rows, cols);
 }
 
-/// high <- p rounded to the ten bits of TF32's mantissa, low <- the rest, exactly.
-__global__ void split_kernel(const float* p, int64_t count, float* high, float* low) {
+/// The ten bits of mantissa that TF32 has, rounded to nearest.
+__device__ __forceinline__ float to_tf32(float x) {
+  union {
+    float number;
+    std::uint32_t bits;
+  } rounded;
+  rounded.number = x;
+  rounded.bits = (rounded.bits + 0x1000u) & 0xffffe000u;
+  return rounded.number;
+}
+
+/// Every row of the panel as [H, H, L, H], H + L being the row but for what L loses: the first three against the last
+/// three are H H^T + H L^T + L H^T in one product.
+__global__ void split_kernel(const float* panel, int64_t rows, int64_t depth, float* to) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads;
-  for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; at < count; at += step) {
-    union {
-      float number;
-      std::uint32_t bits;
-    } rounded;
-    rounded.number = p[at];
-    rounded.bits = (rounded.bits + 0x1000u) & 0xffffe000u;
-    high[at] = rounded.number;
-    low[at] = p[at] - rounded.number;
+  for (int64_t at = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; at < rows * depth; at += step) {
+    const float number = panel[at], high = to_tf32(number), low = to_tf32(number - high);
+    float* const row = to + at / depth * 4 * depth + at % depth;
+    row[0] = row[depth] = row[3 * depth] = high;
+    row[2 * depth] = low;
   }
 }
 
@@ -111,10 +69,7 @@ class Sweep {
     panel_ = arena.take<T>(a.rows * tile);
     inverse_ = arena.take<T>(tile * tile);
     scratch_ = arena.take<T>(tile * tile);
-    if (split_) {
-      high_ = arena.take<T>(a.rows * tile);
-      low_ = arena.take<T>(a.rows * tile);
-    }
+    if (split_) halves_ = arena.take<T>(4 * a.rows * tile);
   }
 
   void run() {
@@ -137,11 +92,12 @@ class Sweep {
   void invert_factor(int64_t first, int64_t n) const {
     T* const a11 = at(first, first);
     const int64_t s = a_.stride;
-    if (n <= kLeaf) {
-      launch(invert_factor_kernel<T>, 1, kLeafThreads, 0, context_, a11, s, static_cast<int>(n), first, info_);
+    constexpr int64_t kOrder = kFactorOrder<T>;
+    if (n <= kOrder) {
+      launch(invert_factor_kernel<T>, 1, kFactorThreads, 0, context_, a11, s, static_cast<int>(n), first, info_);
       return;
     }
-    const int64_t n1 = blocks_for(n / 2, kLeaf) * kLeaf, n2 = n - n1;
+    const int64_t n1 = blocks_for(n / 2, kOrder) * kOrder, n2 = n - n1;
     T *const a21 = at(first + n1, first), *const a22 = at(first + n1, first + n1);
     invert_factor(first, n1);
     multiply(false, true, n2, n1, n1, T(1), a21, s, a11, s, T(0), scratch_, n1);
@@ -166,7 +122,7 @@ class Sweep {
     multiply(false, false, below, size, size, T(1), p_below, size, inverse_, size, T(0), at(end, begin), s);
     multiply(true, true, size, begin, size, T(1), inverse_, size, panel_, size, T(0), at(begin, 0), s);
     multiply(true, false, size, size, size, T(1), inverse_, size, inverse_, size, T(0), at(begin, begin), s);
-    if (split_) split(n * size);
+    if (split_) split(size);
     const int64_t strip = kStripTiles * tile_;
     for (int64_t j = 0; j < begin; j += strip) add_products(j, std::min(strip, begin - j), size, T(1));
     for (int64_t j = end; j < n; j += strip) add_products(j, std::min(strip, n - j), size, T(-1));
@@ -174,19 +130,17 @@ class Sweep {
 
   /// Columns [j, j + width) of the lower triangle += sign P P^T.
   void add_products(int64_t j, int64_t width, int64_t depth, T sign) {
-    const auto add = [&](const T* left, const T* right, bool tf32) {
-      gemm<T>(context_, false, true, a_.rows - j, width, depth, sign, left + j * depth, depth, right + j * depth, depth,
-              T(1), at(j, j), a_.stride, tf32);
-    };
-    if (!split_) return add(panel_, panel_, false);
-    add(high_, high_, true);
-    add(high_, low_, true);
-    add(low_, high_, true);
+    const int64_t height = a_.rows - j, stride = split_ ? 4 * depth : depth;
+    const T* const left = split_ ? halves_ + j * stride : panel_ + j * stride;
+    const T* const right = split_ ? left + depth : left;
+    gemm<T>(context_, false, true, height, width, split_ ? 3 * depth : depth, sign, left, stride, right, stride, T(1),
+            at(j, j), a_.stride, split_);
   }
 
-  void split(int64_t count) {
+  void split(int64_t depth) {
     if constexpr (std::is_same_v<T, float>)
-      launch(split_kernel, grid_size(blocks_for(count, kThreads)), kThreads, 0, context_, panel_, count, high_, low_);
+      launch(split_kernel, grid_size(blocks_for(a_.rows * depth, kThreads)), kThreads, 0, context_, panel_, a_.rows,
+             depth, halves_);
   }
 
   MatrixView<T> a_;
@@ -197,8 +151,7 @@ class Sweep {
   T* panel_ = nullptr;    // (n, tile of this step)
   T* inverse_ = nullptr;  // M of this step
   T* scratch_ = nullptr;
-  T* high_ = nullptr;  // the panel as the sum of two
-  T* low_ = nullptr;
+  T* halves_ = nullptr;  // (n, 4 tile): see split_kernel
 };
 
 /// A block compares one 32 x 32 tile on or below the diagonal with the one that it should mirror.
@@ -239,11 +192,12 @@ __global__ void asymmetry_kernel(MatrixView<const T> a, unsigned long long* wors
 }  // namespace
 
 int64_t inverse_tile(int64_t n) {
-  return n <= 8192 ? 256 : n <= 32768 ? 512 : 1024;
+  return n <= 16384 ? 256 : 512;
 }
 
 int64_t spd_inverse_workspace(int64_t n, int64_t tile, int64_t itemsize, Precision precision) {
-  return (precision == Precision::kTf32x3 ? 3 : 1) * aligned(n * tile * itemsize) + 2 * aligned(tile * tile * itemsize);
+  const int64_t halves = precision == Precision::kTf32x3 ? aligned(4 * n * tile * itemsize) : 0;
+  return aligned(n * tile * itemsize) + halves + 2 * aligned(tile * tile * itemsize);
 }
 
 template <class T>

@@ -35,8 +35,11 @@ class Library(Protocol):
     def stream(self, device: int) -> int:
         """The current stream, as a number."""
 
+    def staging(self, size: int) -> NDArray[np.uint8]:
+        """Bytes on the host from which `from_host` copies fast: page-locked where the library does not do so itself."""
+
     def from_host(self, array: NDArray[Any], device: int) -> Any:
-        """A copy on the device."""
+        """A copy on the device, queued on the current stream; `array` may not be written afterwards."""
 
     def to_host(self, array: Any) -> NDArray[Any]:
         """A copy on the host, when all that was queued before it is done."""
@@ -59,6 +62,12 @@ class Library(Protocol):
     def canonical(self, X: Any) -> Any | None:
         """A sorted copy of a CSR matrix without duplicates and zeros, or None if the library makes none."""
 
+    def contiguous(self, array: Any) -> Any:
+        """The array itself if its rows follow one another, else a copy."""
+
+    def by_column(self, indptr: Any, indices: Any, cols: int) -> tuple[Any, Any, Any]:
+        """Of a CSR matrix by columns: pointers (int64), rows (int32), and where each entry was."""
+
 
 class _Torch:
     name = "torch"
@@ -78,10 +87,15 @@ class _Torch:
     def stream(self, device: int) -> int:
         return int(self.torch.cuda.current_stream(device).cuda_stream)
 
+    def staging(self, size: int) -> NDArray[np.uint8]:
+        # The buffer's pages are kept by torch's allocator, which gives them out again when the copy is done.
+        return np.asarray(self.torch.empty(size, dtype=self.torch.uint8, pin_memory=True).numpy())
+
     def from_host(self, array: NDArray[Any], device: int) -> Any:
         if not (array.flags.c_contiguous and array.flags.writeable):  # torch warns of memory that it may not write
             array = array.copy(order="C")
-        return self.torch.from_numpy(array).to(self._place(device))
+        # From memory that is not page-locked, torch would wait for the copy (`pin_memory` leaves what is as it is).
+        return self.torch.from_numpy(array).pin_memory().to(self._place(device), non_blocking=True)
 
     def to_host(self, array: Any) -> NDArray[Any]:
         return np.asarray(array.detach().cpu().numpy())
@@ -109,6 +123,17 @@ class _Torch:
     def canonical(self, X: Any) -> Any | None:
         return None
 
+    def contiguous(self, array: Any) -> Any:
+        return array.contiguous()
+
+    def by_column(self, indptr: Any, indices: Any, cols: int) -> tuple[Any, Any, Any]:
+        torch, device = self.torch, indices.device
+        entries = torch.arange(len(indices), device=device)
+        columns, order = torch.sort(indices, stable=True)
+        pointers = torch.searchsorted(columns, torch.arange(cols + 1, dtype=torch.int32, device=device))
+        rows = torch.searchsorted(indptr, entries, right=True) - 1
+        return pointers, rows[order].to(torch.int32), order
+
 
 class _CuPy:
     name = "cupy"
@@ -123,6 +148,9 @@ class _CuPy:
     def stream(self, device: int) -> int:
         with self.cupy.cuda.Device(device):
             return int(self.cupy.cuda.get_current_stream().ptr)
+
+    def staging(self, size: int) -> NDArray[np.uint8]:
+        return np.empty(size, np.uint8)  # CuPy copies through page-locked memory of its own
 
     def from_host(self, array: NDArray[Any], device: int) -> Any:
         with self.cupy.cuda.Device(device):
@@ -154,6 +182,17 @@ class _CuPy:
         X.sum_duplicates()
         X.eliminate_zeros()
         return X
+
+    def contiguous(self, array: Any) -> Any:
+        return self.cupy.ascontiguousarray(array)
+
+    def by_column(self, indptr: Any, indices: Any, cols: int) -> tuple[Any, Any, Any]:
+        cupy = self.cupy
+        with self.cupy.cuda.Device(self.device(indices)):
+            order = cupy.argsort(indices, kind="stable")
+            pointers = cupy.searchsorted(indices[order], cupy.arange(cols + 1, dtype=np.int32))
+            rows = cupy.searchsorted(indptr, cupy.arange(len(indices), dtype=np.int64), side="right") - 1
+            return pointers.astype(np.int64), rows[order].astype(np.int32), order
 
 
 _libraries: dict[str, Library] = {}
@@ -192,8 +231,13 @@ class Place(NamedTuple):
     device: int
 
     def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
-        """New memory without values."""
-        return self.library.empty((shape,) if isinstance(shape, int) else shape, dtype, self.device)
+        """New memory without values; CudaError where there is none."""
+        try:
+            return self.library.empty((shape,) if isinstance(shape, int) else shape, dtype, self.device)
+        except Exception as error:
+            if type(error).__name__ != "OutOfMemoryError":  # as torch and CuPy both call it
+                raise
+            raise CudaError.from_runtime(2, f"no memory on CUDA device {self.device}: {error}") from error
 
     def workspace(self, size: int) -> Any | None:
         """Bytes for a kernel to work in."""
@@ -291,9 +335,35 @@ class DeviceCsr(NamedTuple):
         return int(self.indices.shape[0])
 
     @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values; float32 where all are 1."""
+        return np.dtype(np.float32) if self.values is None else self.library.dtype(self.values)
+
+    @property
     def place(self) -> Place:
         """Where it is."""
         return Place(self.library, self.device)
+
+    def transpose(self) -> DeviceCsr:
+        """X^T by rows, sorted."""
+        pointers, rows, order = self.library.by_column(self.indptr, self.indices, self.shape[1])
+        values = None if self.values is None else self.values[order]
+        return self._replace(indptr=pointers, indices=rows, values=values, shape=self.shape[::-1])
+
+    def rows(self, begin: int, end: int, indptr: NDArray[np.int64]) -> DeviceCsr:
+        """Rows begin to end; `indptr` is the host's copy of the pointers."""
+        first, last = int(indptr[begin]), int(indptr[end])
+        return self._replace(
+            indptr=self.indptr[begin : end + 1] - first,
+            indices=self.indices[first:last],
+            values=None if self.values is None else self.values[first:last],
+            shape=(end - begin, self.shape[1]),
+        )
+
+    def scaled(self, by_column: Any) -> DeviceCsr:
+        """X diag(by_column), a vector on the device."""
+        factors = by_column[self.indices]
+        return self._replace(values=factors if self.values is None else self.values * factors)
 
     def to_host(self) -> Csr:
         """A copy on the host."""
@@ -316,7 +386,7 @@ def device_csr(
         if X.values is not None and X.library.dtype(X.values) != dtype:
             result = X._replace(values=X.library.astype(X.values, dtype))
     elif _owner(X) is None:
-        result = _transfer(as_csr(X, name, dtype=dtype, cols=cols, nonnegative=nonnegative), place, dtype)
+        result = transfer(as_csr(X, name, dtype=dtype, cols=cols, nonnegative=nonnegative), place, dtype)
     else:
         result = _checked(X, place, name, dtype, nonnegative)
     if cols is not None and result.shape[1] != cols:
@@ -324,14 +394,14 @@ def device_csr(
     return result
 
 
-def _transfer(csr: Csr, place: Place, dtype: Any) -> DeviceCsr:
+def transfer(csr: Csr, place: Place, dtype: Any) -> DeviceCsr:
     """All arrays of a matrix behind one another in one buffer, and that over in one piece."""
     parts: list[NDArray[Any]] = [csr.indptr, csr.indices]
     if csr.values is not None:
         parts.append(csr.values.astype(dtype, copy=False))
     starts = np.cumsum([0, *(-(-part.nbytes // 256) * 256 for part in parts)])
     place.require(int(starts[-1]), f"a sparse matrix of {csr.nnz} values", "Fewer rows at a time need less.")
-    buffer = np.empty(int(starts[-1]), np.uint8)
+    buffer = place.library.staging(int(starts[-1]))
     for part, start in zip(parts, starts, strict=False):
         buffer[start : start + part.nbytes] = part.view(np.uint8)
     there = place.library.from_host(buffer, place.device)

@@ -10,7 +10,8 @@
 namespace fastlae::test {
 
 template <class T>
-void check(int64_t users, int64_t items, double density, bool valued, bool weighted) {
+void check(int64_t users, int64_t items, double density, bool valued, bool weighted,
+           int64_t head_items = cuda::kHeadByCost) {
   Random random(static_cast<std::uint64_t>(users * 1000 + items));
   const Csr<T> data = interactions<T>(users, items, density, random);
   std::vector<double> weights(static_cast<std::size_t>(users));
@@ -20,8 +21,8 @@ void check(int64_t users, int64_t items, double density, bool valued, bool weigh
   Matrix<T> expected(items, items), g(items, items, 3);
   gram<T>(x, w, expected.view(), context(1));
   under_schedules([&] {
-    const Device device(cuda::gram_workspace(items, static_cast<int64_t>(data.indices.size())));
-    cuda::gram<T>(device_csr(data, items, valued), w, g.view(), device.context());
+    const Device device(cuda::gram_workspace(users, items, static_cast<int64_t>(data.indices.size())));
+    cuda::gram<T>(device_csr(data, items, valued), w, g.view(), head_items, device.context());
     CHECK(g.intact(), "written between rows");
     for (int64_t i = 0; i < items; ++i)
       for (int64_t j = 0; j < items; ++j) {
@@ -75,6 +76,13 @@ int main() {
   check<float>(0, 5, 0.5, false, false);
   check<float>(3, 1, 0.9, true, false);
   check<float>(300, 33, 0.2, false, false);
+  for (const bool weighted : {false, true}) {
+    check<float>(150, 200, 0.1, false, weighted, 1);    // a head of a few items
+    check<float>(300, 140, 0.15, false, weighted, 60);  // of several blocks
+    check<float>(40, 150, 0.1, false, weighted, 1000);  // all items
+    check<float>(40, 150, 0.1, false, weighted, fastlae::cuda::kNoHead);
+  }
+  check<double>(200, 100, 0.2, false, false, 30);
   check_flags();
   return report_emulated("gram");
 }

@@ -61,6 +61,40 @@ void check(int64_t users, int64_t n, int64_t k, bool hide, double density = 0.05
   });
 }
 
+/// Sparse weights, and the diagonal of X M X^T.
+template <class T>
+void check_sparse(int64_t rows, int64_t n) {
+  Random random(static_cast<std::uint64_t>(rows + n));
+  const Csr<T> data = interactions<T>(rows, n, 0.2, random), weights = interactions<T>(n, n, 0.2, random);
+  Matrix<T> dense(n, n), s(rows, n, 2), expected(rows, n);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < n; ++j) dense(i, j) = T(0);
+    for (int64_t e = weights.indptr[static_cast<std::size_t>(i)]; e < weights.indptr[static_cast<std::size_t>(i) + 1];
+         ++e)
+      dense(i, weights.indices[static_cast<std::size_t>(e)]) = weights.values[static_cast<std::size_t>(e)];
+  }
+  const CsrView<T> x{rows, n, data.indptr.data(), data.indices.data(), data.values.data()};
+  score<T>(x, dense.view(), expected.view(), context(1));
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < i; ++j) dense(i, j) = dense(j, i);
+  std::vector<double> q(static_cast<std::size_t>(rows)), expected_q(q);
+  quadratic_diagonal<T>(x, SymmetricView<const T>{dense.view().data, n, n, n}, expected_q.data(), context(1));
+  under_schedules([&] {
+    const Device device(0);
+    cuda::score_sparse<T>(device_csr(data, n, true), device_csr(weights, n, true), s.view(), device.context());
+    cuda::quadratic_diagonal<T>(device_csr(data, n, true), dense.view(), q.data(), device.context());
+    CHECK(s.intact(), "written between rows");
+    for (int64_t u = 0; u < rows; ++u) {
+      const auto at = static_cast<std::size_t>(u);
+      CHECK(std::abs(q[at] - expected_q[at]) <= 1e-12 * (1 + std::abs(expected_q[at])), "row %d: %g and %g",
+            static_cast<int>(u), q[at], expected_q[at]);
+      for (int64_t j = 0; j < n; ++j)
+        CHECK(std::abs(static_cast<double>(s(u, j) - expected(u, j))) < 1e-5, "sparse (%d, %d)", static_cast<int>(u),
+              static_cast<int>(j));
+    }
+  });
+}
+
 }  // namespace fastlae::test
 
 int main() {
@@ -75,5 +109,7 @@ int main() {
   }
   check<float>(1030, 20, 3, true, 0.2);  // many rows: one block each, and a launch a tile
   check<double>(2, 1300, 600, true);     // few rows: several lists each, longer than what is merged at a time
+  check_sparse<float>(9, 300);
+  check_sparse<double>(4, 30);
   return report_emulated("recommend");
 }

@@ -63,6 +63,30 @@ void check_failure(int64_t n, int64_t tile, int64_t bad) {
   CHECK(info == bad, "info %d, expected %d", info, static_cast<int>(bad));
 }
 
+/// A step of Newton's method takes an error of 1 % to some 0.01 %, and says how large it was.
+template <class T>
+void check_refinement(int64_t n) {
+  Random random(static_cast<std::uint64_t>(n));
+  Matrix<T> a = positive_definite<T>(n, random);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < i; ++j) a(j, i) = a(i, j);
+  Matrix<T> exact = a;
+  spd_inverse<T>(exact.view(), context(1));
+  under_schedules([&] {
+    Matrix<T> c = exact;
+    for (int64_t i = 0; i < n; ++i) c(i, i) *= T(1.001);
+    double worst = -1;
+    const Device device(cuda::refine_inverse_workspace(n, sizeof(T)));
+    cuda::refine_inverse<T>(a.view(), c.view(), &worst, device.context());
+    CHECK(worst > 1e-4 && worst < 0.9, "residual %g", worst);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j)
+        CHECK(std::abs(static_cast<double>(c(i, j) - exact(i, j))) < 2e-4, "(%d, %d): %g and %g", static_cast<int>(i),
+              static_cast<int>(j), static_cast<double>(c(i, j)), static_cast<double>(exact(i, j)));
+    CHECK(c.intact(), "written between rows");
+  });
+}
+
 template <class T>
 void check_asymmetry(int64_t n) {
   Random random(5);
@@ -96,10 +120,14 @@ int main() {
   check<float>(150, 150, Precision::kFull);  // one tile, by halves
   check<double>(100, 7, Precision::kFull);
   check<double>(90, 70, Precision::kFull);
+  check<double>(129, 129, Precision::kFull);
   check<float>(75, 30, Precision::kTf32x3);
   check_failure<float>(50, 16, 0);
   check_failure<float>(50, 16, 33);
   check_failure<double>(150, 150, 149);
+  check_failure<float>(300, 300, 290);
+  check_refinement<float>(40);
+  check_refinement<double>(70);
   check_asymmetry<float>(2);
   check_asymmetry<float>(70);
   check_asymmetry<double>(33);

@@ -14,6 +14,7 @@ packed in a file, for orders that memory does not hold.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -162,32 +163,11 @@ class UsersInverse:
         """c_i = 1/Lambda_i - (x_i^T M^-1 x_i)/Lambda_i^2, x_i the column of item i in Xw."""
         q = quadratic_diagonal(self.by_item, self.matrix, self.num_threads)
         c: Vector = 1.0 / self.ridge - q / self.ridge**2
-        self._check_digits(c)
+        check_digits(c, self.ridge, self.by_item.scipy(np.float64), self._new_columns, self.matrix.dtype)
         return c
 
-    def _check_digits(self, c: Vector) -> None:
-        """Refuse a diagonal whose digits cancelled: c Lambda = 1 - q/Lambda is tiny where Lambda is tiny beside d.
-
-        The items with the least c Lambda are tried: where (G + Lambda) C e_i misses e_i by r, c_i is wrong by about
-        r / (c_i (G + Lambda)_ii) of itself.
-        """
-        worst = np.argsort(c * self.ridge, kind="stable")[:4]
-        picked = np.arange(len(worst))
-        unit = Csr(np.arange(len(worst) + 1), worst.astype(np.int32), None, (len(worst), len(c)))
-        columns = self._new_rows(unit).T.astype(np.float64)
-        by_item = self.by_item.scipy(np.float64)
-        weighted = by_item[worst]
-        reached = (weighted @ (by_item.T @ columns))[picked, picked] + self.ridge[worst] * columns[worst, picked]
-        own = weighted.multiply(weighted).sum(axis=1).A1 + self.ridge[worst]
-        wrong = np.abs(reached - 1.0) / np.maximum(1.0, np.abs(c[worst]) * own)
-        if not (wrong < 0.02).all():
-            item = int(worst[np.argmax(wrong)])
-            error = NotPositiveDefiniteError(
-                f"form='users' loses its digits for item {item}: l2 (or dropout) is too small beside its interactions "
-                f"for {self.matrix.dtype}; take form='items', dtype='float64' or a larger l2"
-            )
-            error.index = item
-            raise error
+    def _new_columns(self, positions: NDArray[Any]) -> NDArray[Any]:
+        return self._new_rows(unit_rows(positions, self.X.shape[1])).T  # C is symmetric
 
     def product(self, X: Csr) -> NDArray[Any]:
         """X C, dense (rows of X, n). Rows that were trained on need no product with M^-1."""
@@ -266,6 +246,31 @@ def _stages(X: Csr, dtype: Any, num_threads: int, *, built: bool = False) -> Any
         ("Gram matrix", lambda: 0.0 if built else _cost.seconds_gram(_cost.gram_additions(X.indptr), n, num_threads)),
         ("inverse", lambda: _cost.seconds_inverse(n, dtype, num_threads)),
     )
+
+
+def check_digits(
+    c: Vector, ridge: Vector, by_item: Any, columns_of: Callable[[NDArray[Any]], NDArray[Any]], dtype: Any
+) -> None:
+    """Refuse a diagonal whose digits cancelled: c Lambda = 1 - q/Lambda is tiny where Lambda is tiny beside d.
+
+    The items with the least c Lambda are tried: where (G + Lambda) C e_i misses e_i by r, c_i is wrong by about
+    r / (c_i (G + Lambda)_ii) of itself. `by_item` is Xw^T as SciPy has it, and `columns_of` gives columns of C.
+    """
+    worst = np.argsort(c * ridge, kind="stable")[:4]
+    picked = np.arange(len(worst))
+    columns = columns_of(worst).astype(np.float64)
+    weighted = by_item[worst]
+    reached = (weighted @ (by_item.T @ columns))[picked, picked] + ridge[worst] * columns[worst, picked]
+    own = weighted.multiply(weighted).sum(axis=1).A1 + ridge[worst]
+    wrong = np.abs(reached - 1.0) / np.maximum(1.0, np.abs(c[worst]) * own)
+    if not (wrong < 0.02).all():
+        item = int(worst[np.argmax(wrong)])
+        error = NotPositiveDefiniteError(
+            f"form='users' loses its digits for item {item}: l2 (or dropout) is too small beside its interactions "
+            f"for {dtype}; take form='items', dtype='float64' or a larger l2"
+        )
+        error.index = item
+        raise error
 
 
 def storage_of(matrix: Symmetric) -> Storage:

@@ -206,7 +206,7 @@ class LinearAutoencoder(Recommender):
     def _place(self) -> Any:
         """The CUDA device that W lies on, or None."""
         self._check_fitted("item_counts_")
-        return on_device.learned_place(getattr(self, "_weights", None))
+        return on_device.learned_place(self)
 
     def to(self, device: str) -> Self:
         """A fitted copy of the model on another device.
@@ -225,19 +225,18 @@ class LinearAutoencoder(Recommender):
         if device == "cpu":
             if here is None:
                 return self
-            weights = here.library.to_host(self._weights)
+            learned = on_device.fetched(self, here, resolve_threads(self.num_threads))
         else:
             number = parse_device(device)
             if here is not None and number in (None, here.device):
                 return self
-            if self.form_ != "items" or hasattr(self, "_inverse"):
-                raise ValueError(f"form_={self.form_!r}, storage_={self.storage_!r}: only full weights can be moved")
+            if here is not None:
+                return self.to("cpu").to(device)
             there = place_for(device)
             assert there is not None
-            host = self._weights if here is None else here.library.to_host(self._weights)
-            weights = on_device.moved(host, there)
+            learned = on_device.moved(self, there)
         copy = type(self)(**self.get_params())
-        copy.__dict__ |= {**self.__dict__, "device": device, "_weights": weights}
+        copy.__dict__ |= {**self.__dict__, "device": device, **learned}
         return copy
 
     @property
@@ -245,7 +244,7 @@ class LinearAutoencoder(Recommender):
         """W as a whole."""
         self._check_fitted("item_counts_")
         if not hasattr(self, "_weights"):
-            n, dtype = self.n_items_, self._inverse.matrix.dtype
+            n, dtype = self.n_items_, self._learned_dtype
             _memory.require(
                 n * n * dtype.itemsize,
                 f"the weights of {n} items",
@@ -254,6 +253,8 @@ class LinearAutoencoder(Recommender):
             W = np.empty((n, n), dtype)
             for begin, end in row_blocks(n, n, dtype.itemsize):
                 W[:, begin:end] = self.weights_block(begin, end)
+            if self._place is not None:
+                return self._place.from_host(W, dtype)
             self._weights = W
         return self._weights
 
@@ -264,8 +265,8 @@ class LinearAutoencoder(Recommender):
             raise TypeError(f"j0, j1: expected integers, got {j0!r}, {j1!r}")
         if not 0 <= j0 <= j1 <= n:
             raise ValueError(f"j0, j1: expected 0 <= j0 <= j1 <= {n}, got {j0}, {j1}")
-        if self._place is not None:
-            return self._place.library.to_host(self._weights[:, j0:j1])
+        if self._place is not None and (block := on_device.weights_block(self, self._place, j0, j1)) is not None:
+            return block
         if hasattr(self, "_weights"):
             columns = self._weights[:, j0:j1]
             return columns.toarray() if is_sparse(columns) else columns
@@ -282,7 +283,7 @@ class LinearAutoencoder(Recommender):
         """Of what is learned; `dtype` may have been set anew since."""
         dtype: np.dtype[Any]
         if self._place is not None:
-            dtype = self._place.library.dtype(self._weights)
+            dtype = on_device.learned_dtype(self, self._place)
             return dtype
         dtype = (self._inverse.matrix if hasattr(self, "_inverse") else self._weights).dtype
         return dtype
@@ -494,6 +495,8 @@ class LinearAutoencoder(Recommender):
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._check_fitted("item_counts_")
+        if self._place is not None:
+            return self.to("cpu")._state()
         arrays: dict[str, Any] = {"item_counts": self.item_counts_}
         facts: dict[str, Any] = {"form": self.form_}
         if self.form_ == "sparse":
@@ -501,8 +504,6 @@ class LinearAutoencoder(Recommender):
             arrays |= {"indptr": W.indptr.astype(np.int64), "indices": W.indices.astype(np.int32), "values": W.data}
             return arrays, facts
         facts["storage"] = "packed" if self.storage_ == "disk" else self.storage_
-        if self._place is not None:
-            return arrays | {"weights": self._place.library.to_host(self._weights)}, facts
         if not hasattr(self, "_inverse"):
             return arrays | {"weights": self._weights}, facts
         alpha, beta, row_scale = self._diagonal_vectors

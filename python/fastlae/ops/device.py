@@ -6,7 +6,9 @@ for the device is said here.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +20,8 @@ from ..errors import NotPositiveDefiniteError
 from .topk import check_count, hidden_items
 from .weights import Diagonals, check_numbers
 
+_log = logging.getLogger("fastlae")
+BLOCK_BYTES = 1e9  # of dense scores at a time
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _SYMMETRY = {np.dtype(np.float32): 1e-4, np.dtype(np.float64): 1e-10}
 
@@ -47,8 +51,17 @@ def _square(array: Any, name: str, place: Place, **expected: Any) -> Any:
     return dtype
 
 
-def gram(X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool) -> Any:
-    """X^T diag(w) X; waits once, for the check of an X that is on the device already."""
+NO_HEAD = -1  # csrc/include/fastlae/cuda/gram.hpp
+HEAD_BY_COST = 0
+
+
+def gram(
+    X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool = False, head_items: int = HEAD_BY_COST
+) -> Any:
+    """X^T diag(w) X; waits once, for the check of an X that is on the device already.
+
+    `head_items` says how many of the most popular items are multiplied on tensor cores (at least; tests ask for some).
+    """
     if packed or isinstance(out, PackedSymmetric):
         raise ValueError("packed: not on a CUDA device; the CPU has packed matrices")
     place = _place(X, out)
@@ -60,6 +73,7 @@ def gram(X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool) -> An
         if on_cuda(user_weights):
             _dtype(user_weights, "user_weights", place, dtype=np.dtype(np.float64), shape=(users,))
             weights = user_weights
+            head_items = NO_HEAD  # which takes weights of at least 0, and these have not been looked at
         else:
             host = check_numbers(user_weights, "user_weights")
             if host.shape != (users,):
@@ -67,7 +81,7 @@ def gram(X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool) -> An
             if (host < 0).any():
                 raise ValueError("user_weights: expected finite, non-negative numbers")
             weights = place.from_host(host, np.float64)
-    size = cuda().gram_workspace(items, csr.nnz)
+    size = cuda().gram_workspace(users, items, csr.nnz)
     if out is None:
         place.require(
             items * items * dtype.itemsize + size,
@@ -77,7 +91,7 @@ def gram(X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool) -> An
         out = place.empty((items, items), dtype)
     elif tuple(out.shape) != (items, items):
         raise ValueError(f"out: expected shape ({items}, {items}), got {tuple(out.shape)}")
-    cuda().gram(csr.indptr, csr.indices, csr.values, weights, out, place.workspace(size), place.stream)
+    cuda().gram(csr.indptr, csr.indices, csr.values, weights, out, head_items, place.workspace(size), place.stream)
     return out
 
 
@@ -88,8 +102,8 @@ def _gram_dtype(X: Any, dtype: Any, place: Place) -> Any:
     return _FLOATS[1] if values is not None and place.library.dtype(values) == np.float64 else _FLOATS[0]
 
 
-def spd_inverse(a: Any, *, overwrite_a: bool, out: Any, tensor_cores: bool) -> Any:
-    """A^-1; waits twice: for the check of `a`, and for whether the factorisation succeeded."""
+def spd_inverse(a: Any, *, overwrite_a: bool, out: Any, tensor_cores: bool, refine: bool) -> Any:
+    """A^-1; waits twice: for the check of `a`, and for whether the factorisation succeeded; with `refine` once more."""
     place = _place(a, out)
     dtype = _square(a, "a", place)
     n = int(a.shape[0])
@@ -106,8 +120,43 @@ def spd_inverse(a: Any, *, overwrite_a: bool, out: Any, tensor_cores: bool) -> A
         out = place.empty((n, n), dtype)
     if out is not a:
         out[...] = a
+    if refine and out is a:
+        raise ValueError("refine: needs `a` beside its inverse, so neither overwrite_a nor out=a")
     check_symmetric(out, "a", place)
     invert_in_place(out, tensor_cores=tensor_cores)
+    if refine:
+        _log.info("inverse of order %d: largest |1 - a c| before the refinement %.1e", n, _refine(a, out, place))
+    return out
+
+
+def _refine(a: Any, c: Any, place: Place) -> float:
+    """A step of Newton's method from c towards the inverse of `a`; the largest residual before it."""
+    n, dtype = int(c.shape[0]), place.library.dtype(c)
+    size = cuda().refine_inverse_workspace(n, dtype.itemsize)
+    place.require(size, f"refining an inverse of order {n}", "refine=False needs less.")
+    worst = place.empty(1, np.float64)
+    cuda().refine_inverse(a, c, worst, place.workspace(size), place.stream)
+    return float(place.number(worst))
+
+
+def inverse_residual(a: Any, c: Any, picks: Any) -> float:
+    """The largest entry of |1 - a c| in some columns; waits."""
+    place = _place(a, c)
+    dtype = _square(a, "a", place)
+    _dtype(c, "c", place, dtype=dtype, shape=tuple(a.shape))
+    columns = place.from_host(picks, np.int64)
+    reached = product(a, place.library.contiguous(c[:, columns]))
+    reached[columns, place.from_host(np.arange(len(picks)), np.int64)] -= 1
+    return float(np.abs(place.library.to_host(reached)).max())
+
+
+def product(a: Any, b: Any) -> Any:
+    """Dense a b, in the arrays' own type, whatever the library's settings; does not wait."""
+    place = _place(a, b)
+    dtype = _dtype(a, "a", place)
+    _dtype(b, "b", place, dtype=dtype)
+    out = place.empty((int(a.shape[0]), int(b.shape[1])), dtype)
+    cuda().product(a, b, out, place.stream)
     return out
 
 
@@ -196,9 +245,11 @@ def miller_update(H0_inv: Any, V: Any, E1: Any, E2: Any) -> Any:
     return out
 
 
-def score(X: Any, W: Any, *, out: Any) -> Any:
+def score(X: Any, W: Any, *, out: Any = None) -> Any:
     """X W; waits once, for the check of an X that is on the device already."""
     place = _place(X, W, out)
+    if isinstance(W, DeviceCsr):
+        return score_sparse(device_csr(X, place, dtype=W.dtype, cols=W.shape[0]), W, W.dtype)
     dtype = _matrix(W, place)
     csr = device_csr(X, place, dtype=dtype, cols=int(W.shape[0]))
     shape = (csr.shape[0], int(W.shape[1]))
@@ -215,9 +266,29 @@ def score(X: Any, W: Any, *, out: Any) -> Any:
     return out
 
 
+def score_sparse(X: DeviceCsr, W: DeviceCsr, dtype: Any) -> Any:
+    """X W for a sparse W, dense; does not wait."""
+    place, shape = X.place, (X.shape[0], W.shape[1])
+    place.require(
+        shape[0] * shape[1] * dtype.itemsize, f"scores of shape {shape}", "Score fewer users at a time, or recommend()."
+    )
+    out = place.empty(shape, dtype)
+    cuda().score_sparse(*X[:3], tuple(W[:3]), out, place.stream)
+    return out
+
+
+def quadratic_diagonal(X: DeviceCsr, M: Any) -> Any:
+    """The diagonal of X M X^T for a symmetric M, as NumPy's float64; waits."""
+    out = X.place.empty(X.shape[0], np.float64)
+    cuda().quadratic_diagonal(*X[:3], M, out, X.place.stream)
+    return X.library.to_host(out)
+
+
 def _matrix(W: Any, place: Place) -> Any:
     if is_sparse(W):
-        raise TypeError("W: sparse weights are for the CPU only; a dense matrix on the device is needed here")
+        raise TypeError(
+            "W: on a CUDA device, a dense matrix expected; model.sparsify().to('cuda') recommends from sparse weights"
+        )
     dtype = _dtype(W, "W", place)
     if len(W.shape) != 2:
         raise TypeError(f"W: expected a matrix, got {len(W.shape)} dimension(s)")
@@ -261,19 +332,30 @@ def topk(scores: Any, *, k: int, scale: Any, hidden: Any, columns: Any) -> Any:
     return items, best
 
 
-def recommend(
-    X: Any, W: Any, *, k: int, exclude_seen: bool, items: Any, forbid: Any, never: Any = None, nonnegative: bool = False
-) -> Any:
-    """The k best of every row of X W; waits once where X is on the device.
+class Hiding(NamedTuple):
+    """What may not be recommended, as the kernels take it."""
+
+    seen: tuple[Any, Any] | None  # row pointers and columns
+    columns: Any | None  # uint8 for every item
+
+    def rows(self, begin: int, end: int, indptr: Any) -> tuple[Any, Any] | None:
+        """`seen` of some rows; `indptr` is the host's copy of its pointers."""
+        if self.seen is None:
+            return None
+        first, last = int(indptr[begin]), int(indptr[end])
+        return self.seen[0][begin : end + 1] - first, self.seen[1][first:last]
+
+
+def hiding(
+    csr: DeviceCsr, n: int, *, exclude_seen: bool, items: Any = None, forbid: Any = None, never: Any = None
+) -> Hiding:
+    """Compare `fastlae.ops.topk.hidden_items`.
 
     With a sparse `forbid`, X and `forbid` are brought to the host, and what is hidden goes back.
     """
-    place = _place(X, W)
-    dtype = _matrix(W, place)
-    m, n = (int(size) for size in W.shape)
-    csr = device_csr(X, place, dtype=dtype, cols=m, nonnegative=nonnegative)
-    if exclude_seen and m != n:
-        raise ValueError(f"exclude_seen: needs as many input as target items, got W of shape {(m, n)}")
+    place = csr.place
+    if exclude_seen and csr.shape[1] != n:
+        raise ValueError(f"exclude_seen: needs as many input as target items, got W of shape {(csr.shape[1], n)}")
     per_user = is_sparse(forbid) or isinstance(forbid, (Csr, DeviceCsr)) or on_cuda(forbid)
     if isinstance(forbid, DeviceCsr) or on_cuda(forbid):
         forbid = device_csr(forbid, place, "forbid", dtype=np.float32, cols=n).to_host()
@@ -285,7 +367,52 @@ def recommend(
     if per_user:
         assert hidden is not None
         seen = (place.from_host(hidden[0], np.int64), place.from_host(hidden[1], np.int32))
-    masked = None if columns is None else place.from_host(columns, np.uint8)
+    return Hiding(seen, None if columns is None else place.from_host(columns, np.uint8))
+
+
+def recommend(
+    X: Any, W: Any, *, k: int, exclude_seen: bool, items: Any, forbid: Any, never: Any = None, nonnegative: bool = False
+) -> Any:
+    """The k best of every row of X W; waits once where X is on the device, and where a sparse `forbid` is given."""
+    place = _place(X, W)
+    dtype = _matrix(W, place)
+    m, n = (int(size) for size in W.shape)
+    csr = device_csr(X, place, dtype=dtype, cols=m, nonnegative=nonnegative)
+    hidden = hiding(csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid, never=never)
     best_items, best, workspace = _allocate(csr.shape[0], n, k, dtype.itemsize, place)
-    cuda().recommend(csr.indptr, csr.indices, csr.values, W, seen, masked, best_items, best, workspace, place.stream)
+    cuda().recommend(*csr[:3], W, hidden.seen, hidden.columns, best_items, best, workspace, place.stream)
     return best_items, best
+
+
+def rank(
+    X: DeviceCsr,
+    scores_of: Callable[[DeviceCsr, int, int], Any],
+    hidden: Hiding,
+    *,
+    k: int,
+    scales: Sequence[Any],
+    dtype: Any,
+) -> list[tuple[Any, Any]]:
+    """The k best of every row of some scores, once for each of several scalings of their columns.
+
+    `scores_of(rows, begin, end)` makes dense scores of a block of rows of X; they are never held as a whole. Waits
+    once, for pointers.
+    """
+    place, (rows, n) = X.place, X.shape
+    check_count(k, "k")
+    found = [(place.empty((rows, int(k)), np.int32), place.empty((rows, int(k)), np.float32)) for _ in scales]
+    indptr = place.library.to_host(X.indptr)
+    seen_indptr = None if hidden.seen is None else place.library.to_host(hidden.seen[0])
+    step = max(1, min(8192, int(BLOCK_BYTES / max(1, n * dtype.itemsize))))
+    for begin in range(0, rows, step):
+        end = min(rows, begin + step)
+        scores = scores_of(X.rows(begin, end, indptr), begin, end)
+        seen = hidden.rows(begin, end, seen_indptr)
+        workspace = place.workspace(cuda().topk_workspace(end - begin, n, k, dtype.itemsize))
+        for scale, (items, best) in zip(scales, found, strict=True):
+            cuda().topk(scores, scale, seen, hidden.columns, items[begin:end], best[begin:end], workspace, place.stream)
+    nothing = X.indptr[1:] == X.indptr[:-1]
+    for items, best in found:  # a user with nothing is recommended nothing
+        items[nothing] = -1
+        best[nothing] = -np.inf
+    return found

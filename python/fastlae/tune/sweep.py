@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import _memory, _progress, evaluation, ops
+from .._arrays import Place, device_csr, on_cuda, place_for
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..evaluation.evaluate import aligned
+from ..models.device_inverse import DeviceEngine
 from ..models.full_rank import DEQL
 from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
 from ..models.linear import LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
@@ -52,6 +54,7 @@ def sweep(
     dtype: Any = "float32",
     num_threads: int = 0,
     checkpoint: str | PathLike[str] | None = None,
+    device: str | None = None,
 ) -> SweepResult:
     """Try every combination; one inverse per distinct (ridge, dropout, user_power).
 
@@ -80,8 +83,9 @@ def sweep(
         Length of the lists.
     refit : bool
         Fit the best point on `train`.
-    form, dtype, num_threads
-        As of the models.
+    form, dtype, num_threads, device
+        As of the models. With device="cuda" (or matrices there), inverses, scores and selections stay on the device;
+        lists of k items come back to be measured.
     checkpoint : path-like, optional
         A file that every point is added to as soon as it is measured, one JSON object a line. Points that are in it are
         not measured again: a sweep that was interrupted, or is now asked for more points, goes on from there.
@@ -112,6 +116,9 @@ def sweep(
     dtype = check_float(dtype)
     if isinstance(train, Interactions):
         validation, fold_in = aligned(train.item_ids, validation, fold_in, default=train)
+    place = place_for(device, train, fold_in)
+    if place is not None:
+        train, validation, fold_in = (_on_host(x, place, dtype) for x in (train, validation, fold_in))
     X = as_csr(train, "train", dtype=dtype, nonnegative=True)
     targets = as_csr(validation, "validation", cols=X.shape[1])
     rows = X if fold_in is None else as_csr(fold_in, "fold_in", dtype=dtype, cols=X.shape[1], nonnegative=True)
@@ -126,12 +133,17 @@ def sweep(
     grid = {"ridge": ridge, "dropout": dropout, "a": a, "b": b, "xi": xi}
     grid |= {"user_power": user_power, "popularity_power": popularity_power}
     common = {"form": form, "dtype": dtype.name, "num_threads": num_threads}
+    if place is not None:
+        common["device"] = device or f"cuda:{place.device}"
     groups = _group(_points(models, {name: _values(name, v) for name, v in grid.items()}, common))
 
     all_rows = with_targets.size == rows.shape[0]
     asked = rows if all_rows else take_rows(rows, with_targets)
     wanted = targets if all_rows else take_rows(targets, with_targets)
     wanted_scipy = wanted.scipy()
+    engine: Any = (
+        _Host(X, asked, dtype, threads) if place is None else DeviceEngine(X, asked, with_targets, dtype, place)
+    )
     name = f"{metric}@{k}"
     kept = None
     if checkpoint is not None:
@@ -150,8 +162,6 @@ def sweep(
                     table.append(({**record, name: value}, model))
             groups[key] = open_
     groups = {key: points for key, points in groups.items() if points}
-    gram = _Grams(X, dtype, threads)
-    hint: Any = None  # what did well with one inverse does well with the next
     with _progress.span("sweep"):
         for (ridge_value, p, gamma), points in _progress.steps(list(groups.items()), "inverse"):
             weights = user_weights(X, gamma)
@@ -160,12 +170,11 @@ def sweep(
             for model in {id(m): m for m, _ in points}.values():
                 model._check(X.shape[1])
             with _progress.span("inverse", 0.0, 0.8):
-                inverse = gram.inverse(weights, gamma, Lambda, form)
+                inverse = engine.inverse(weights, gamma, Lambda, form)
                 c = inverse.diagonal()
             check_condition(c, d + Lambda, dtype)
             scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
-            lists = _rank(inverse, asked, scales, d == 0, k, threads, hint)
-            hint = lists[-1]
+            lists = engine.rank(inverse, scales, d == 0, k)
             values = [float(measure(items, wanted_scipy)) for items in lists]
             if kept is not None:
                 kept.add([record for _, record in points], values)
@@ -177,13 +186,18 @@ def sweep(
     return SweepResult([row for row, _ in table], name, best, len(groups))
 
 
-class _Grams:
-    """Inverses for one X, keeping the Gram matrix between them where memory is plentiful."""
+def _on_host(x: Any, place: Place, dtype: Any) -> Any:
+    return device_csr(x, place, dtype=dtype).to_host() if on_cuda(x) else x
 
-    def __init__(self, X: Csr, dtype: Any, num_threads: int) -> None:
-        self.X, self.dtype, self.num_threads = X, dtype, num_threads
+
+class _Host:
+    """Inverses for one X, keeping the Gram matrix between them where memory is plentiful; and lists made with them."""
+
+    def __init__(self, X: Csr, asked: Csr, dtype: Any, num_threads: int) -> None:
+        self.X, self.asked, self.dtype, self.num_threads = X, asked, dtype, num_threads
         self.power: float | None = None
         self.kept: Any = None
+        self.hint: Any = None  # what did well with one inverse does well with the next
 
     def inverse(self, weights: Any, power: float, ridge: Any, form: str) -> Inverse:
         """The inverse for one Lambda."""
@@ -199,23 +213,24 @@ class _Grams:
             self.power = power
         return ItemsInverse.fit(self.X, weights, ridge, gram=self.kept, **options)
 
-
-def _rank(inverse: Inverse, X: Csr, scales: list[Any], never: Any, k: int, threads: int, hint: Any) -> list[Any]:
-    """The k best items of every row of X for every column scaling of X C, seen items masked."""
-    seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
-    # What nobody touched never wins: NaN is above nothing, and costs less than to look for it.
-    scales = [np.where(never, np.nan, scale).astype(scale.dtype) for scale in scales]
-    lists = [allocate(X.shape[0], k)[0] for _ in scales]
-    for begin, end in row_blocks(*X.shape, scales[0].itemsize):
-        whole = begin == 0 and end == X.shape[0]
-        scores = inverse.product(X if whole else X.rows(begin, end))
-        hidden = slice_hidden(seen, begin, end)
-        known = None if hint is None else hint[begin:end]
-        for scale, items in zip(scales, lists, strict=True):
-            known = items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads, known)[0]
-    for items in lists:
-        items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
-    return lists
+    def rank(self, inverse: Inverse, scales: list[Any], never: Any, k: int) -> list[Any]:
+        """The k best items of every row asked for, for every column scaling of X C, seen items masked."""
+        X, threads, hint = self.asked, self.num_threads, self.hint
+        seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
+        # What nobody touched never wins: NaN is above nothing, and costs less than to look for it.
+        scales = [np.where(never, np.nan, scale).astype(scale.dtype) for scale in scales]
+        lists = [allocate(X.shape[0], k)[0] for _ in scales]
+        for begin, end in row_blocks(*X.shape, scales[0].itemsize):
+            whole = begin == 0 and end == X.shape[0]
+            scores = inverse.product(X if whole else X.rows(begin, end))
+            hidden = slice_hidden(seen, begin, end)
+            known = None if hint is None else hint[begin:end]
+            for scale, items in zip(scales, lists, strict=True):
+                known = items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads, known)[0]
+        for items in lists:
+            items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
+        self.hint = lists[-1]
+        return lists
 
 
 def _points(
