@@ -32,7 +32,9 @@ PYBIND11_MODULE(_core, m) {
       if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
     }
   });
+  register_als(m);
   register_gram(m);
+  register_gram_product(m);
   register_spd_inverse(m);
   register_packed(m);
   register_weights(m);

@@ -7,6 +7,15 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 def isa() -> str: ...
+def als_rows(
+    terms: list[tuple[Any, ...]],
+    shared: Array,
+    ridge: Array,
+    prior: Array | None,
+    P: Array,
+    steps: int,
+    num_threads: int,
+) -> None: ...
 def gram(
     indptr: Array,
     indices: Array,
@@ -17,6 +26,15 @@ def gram(
     tile: int | None = None,
     items: int | None = None,
 ) -> None: ...
+def gram_product(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    E: Array,
+    l2: Array | None,
+    out: Array,
+    num_threads: int,
+) -> None: ...
 def spd_inverse(a: Array, n: int, tile: int, num_threads: int) -> None: ...
 def inverse_tile(n: int) -> int: ...
 def symmetric_columns(a: Array, n: int, tile: int, columns: Array, out: Array, num_threads: int) -> None: ...
@@ -26,6 +44,7 @@ def diagonal_weights(
 ) -> None: ...
 def miller_update(H0_inv: Array, V: Array, E1: Array, E2: Array, out: Array, work: Array, num_threads: int) -> None: ...
 def product(a: Array, b: Array, out: Array, num_threads: int) -> None: ...
+def transposed_product(a: Array, b: Array, out: Array, num_threads: int) -> None: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, num_threads: int) -> None: ...
 def quadratic_diagonal(
     indptr: Array, indices: Array, values: Array | None, M: Array, n: int, tile: int, out: Array, num_threads: int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .._packed import PackedSymmetric
 from .gram import gram
+from .gram_product import gram_product
+from .implicit_slim import implicit_slim
 from .score import score
 from .spd_inverse import spd_inverse
 from .topk import recommend, topk
@@ -13,6 +15,8 @@ __all__ = [
     "PackedSymmetric",
     "deql_weights",
     "gram",
+    "gram_product",
+    "implicit_slim",
     "miller_update",
     "recommend",
     "score",
