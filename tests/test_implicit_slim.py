@@ -69,7 +69,9 @@ def test_a_diagonal_that_is_given():
     E = np.random.default_rng(0).standard_normal((60, 5))
     P = np.linalg.inv(fastlae.ops.gram(X, dtype="float64") + 3.0 * np.eye(60))
     exact = fastlae.ops.implicit_slim(E, X, l2=3.0, alpha=1.0, diagonal="exact")
-    np.testing.assert_allclose(fastlae.ops.implicit_slim(E, X, l2=3.0, alpha=1.0, diagonal=np.diag(P)), exact, rtol=1e-4)
+    np.testing.assert_allclose(
+        fastlae.ops.implicit_slim(E, X, l2=3.0, alpha=1.0, diagonal=np.diag(P)), exact, rtol=1e-4
+    )
 
 
 @given(st.integers(1, 30), st.integers(1, 20), st.integers(1, 25), st.integers(0, 1000), st.floats(0.01, 100))

@@ -220,7 +220,7 @@ void als_rows(const AlsTerm<T>* terms, int count, MatrixView<const T> shared, co
   });
 }
 
-#define FASTLAE_INSTANTIATE(T)                                                                                   \
+#define FASTLAE_INSTANTIATE(T)                                                                                         \
   template void als_rows<T>(const AlsTerm<T>*, int, MatrixView<const T>, const T*, MatrixView<const T>, MatrixView<T>, \
                             int, const Context&);
 FASTLAE_INSTANTIATE(float)

@@ -18,8 +18,8 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t kTasks = 16;              // to share among threads, where the work is worth it
-constexpr int64_t kPartEntries = 1 << 18;   // at least so many interactions are a part
+constexpr int64_t kTasks = 16;             // to share among threads, where the work is worth it
+constexpr int64_t kPartEntries = 1 << 18;  // at least so many interactions are a part
 constexpr int64_t kEntriesPerPoll = 1 << 17;
 
 /// Users by parts with about equally many entries, parts + 1 bounds.
@@ -40,8 +40,7 @@ struct Panels {
 }  // namespace
 
 template <class T>
-void gram_product(const CsrView<T>& x, MatrixView<const T> e, const T* ridge, MatrixView<T> y,
-                  const Context& context) {
+void gram_product(const CsrView<T>& x, MatrixView<const T> e, const T* ridge, MatrixView<T> y, const Context& context) {
   constexpr int64_t width = simd::kProductRow / static_cast<int64_t>(sizeof(T));
   const int64_t n = x.cols, panels = (e.cols + width - 1) / width;
   if (n == 0 || panels == 0) return;

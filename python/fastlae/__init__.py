@@ -13,7 +13,7 @@ from .errors import (
     NotPositiveDefiniteError,
     UnknownIdError,
 )
-from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
+from .models import DEQL, DLAE, EASE, EDLAE, GRALS, LAE, MF, RDLAE, RLAE, WMF, CoFactor, PLRec, Popularity, load
 from .tune import SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -23,9 +23,13 @@ __all__ = [
     "DLAE",
     "EASE",
     "EDLAE",
+    "GRALS",
     "LAE",
+    "MF",
     "RDLAE",
     "RLAE",
+    "WMF",
+    "CoFactor",
     "CudaError",
     "DataError",
     "Interactions",
@@ -33,6 +37,7 @@ __all__ = [
     "ModelFileError",
     "NotFittedError",
     "NotPositiveDefiniteError",
+    "PLRec",
     "Popularity",
     "SweepResult",
     "UnknownIdError",

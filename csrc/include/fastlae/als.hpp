@@ -12,11 +12,11 @@ namespace fastlae {
 /// a missing one, and adds w_k f_c f_c^T to the row's matrix and t_k f_c to its right side.
 template <class T>
 struct AlsTerm {
-  CsrView<T> x;               // (rows, columns) its values are the w_k; null: all are `weight`
-  T weight = T(1);            //
-  const T* targets = nullptr; // (nnz) t_k; null: t_k = w_k + offset
-  T offset = T(1);            //
-  MatrixView<const T> fixed;  // (columns, dim) the f_c
+  CsrView<T> x;                // (rows, columns) its values are the w_k; null: all are `weight`
+  T weight = T(1);             //
+  const T* targets = nullptr;  // (nnz) t_k; null: t_k = w_k + offset
+  T offset = T(1);             //
+  MatrixView<const T> fixed;   // (columns, dim) the f_c
 };
 
 /// For every row r, P[r] <- the solution p of

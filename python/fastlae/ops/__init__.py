@@ -7,6 +7,7 @@ from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
 from .score import score
+from .slim_lle import slim_lle
 from .spd_inverse import spd_inverse
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
@@ -20,6 +21,7 @@ __all__ = [
     "miller_update",
     "recommend",
     "score",
+    "slim_lle",
     "spd_inverse",
     "topk",
 ]

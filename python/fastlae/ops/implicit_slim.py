@@ -36,8 +36,8 @@ def implicit_slim(
 ) -> NDArray[Any]:
     """Embeddings V that fit both `E` and the item-item weights of SLIM, which are never computed.
 
-    SLIM's closed form gives B = I - P D, P = (X^T X + l2 I)^-1, D = diag(P)^-1. V minimises what V loses when every item
-    is put together from the others by B, plus `alpha` times its distance from the similarities A A^T of `E`.
+    SLIM's closed form gives B = I - P D, P = (X^T X + l2 I)^-1, D = diag(P)^-1. V minimises what V loses when every
+    item is put together from the others by B, plus `alpha` times its distance from the similarities of `E`.
 
     Parameters
     ----------
@@ -96,9 +96,9 @@ def implicit_slim(
     >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 0]])
     >>> E = np.array([[1.0], [0.0], [-1.0]])
     >>> fastlae.ops.implicit_slim(E, X, l2=1.0, alpha=1.0).round(3)
-    array([[ 1.008],
-           [ 0.192],
-           [-0.849]])
+    array([[ 0.735],
+           [ 0.272],
+           [-0.612]])
     """
     threads = resolve_threads(num_threads)
     check_embeddings(E, "E")
@@ -201,5 +201,7 @@ def frequent_items(X: Csr, min_count: float) -> NDArray[np.bool_] | None:
     if kept.all():
         return None
     if not kept.any():
-        raise ValueError(f"min_count: no item has {min_count!r} users; the most that one has is {counts.max(initial=0)}")
+        raise ValueError(
+            f"min_count: no item has {min_count!r} users; the most that one has is {counts.max(initial=0)}"
+        )
     return np.asarray(kept)
