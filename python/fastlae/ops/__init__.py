@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._packed import PackedSymmetric
+from .factors import recommend_factors, score_factors
 from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
@@ -20,7 +21,9 @@ __all__ = [
     "implicit_slim",
     "miller_update",
     "recommend",
+    "recommend_factors",
     "score",
+    "score_factors",
     "slim_lle",
     "spd_inverse",
     "topk",
