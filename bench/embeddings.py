@@ -23,7 +23,7 @@ from .harness import RESULTS, data_folder, machine, save
 
 DIMS = (32, 64, 128, 256, 512)
 SEEDS = (0, 1, 2)
-STEPS = 30
+STEPS = 20
 METHODS: dict[str, dict[str, Any]] = {"MF": {}, "MF + ImplicitSLIM": {"implicit_slim": "init+reg"}}
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "MF": {"l2_user": (0.1, 1000.0), "l2_item": (1e-3, 1000.0)},
@@ -140,7 +140,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="*", default=["ml-latest-small", "ml-1m"])
     parser.add_argument("--dims", nargs="*", type=int, default=list(DIMS))
-    parser.add_argument("--trials", type=int, default=30)
+    parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--minutes", type=float, default=600.0, help="begin no search after so many")
     parser.add_argument(
         "--convergence", type=int, metavar="DIM", help="of a finished study alone: needs a quiet machine"

@@ -14,13 +14,13 @@ from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..evaluation import evaluate
+from ..ops.factors import recommend_factors_checked
 from ..ops.gram import check_float
 from ..ops.implicit_slim import frequent_items, implicit_slim_checked, slim_scales
-from ..ops.score import product
-from ..ops.topk import Pair, allocate, check_count, hidden_items, slice_hidden, topk_checked
+from ..ops.topk import check_count, hidden_items
 from ..ops.weights import check_number
 from .base import Recommender
-from .inverse import row_blocks, unit_rows
+from .inverse import unit_rows
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -206,15 +206,10 @@ class EmbeddingModel(Recommender):
         """
         return self._vectors(self._csr(self._rows_of(X, None)[0]))
 
-    def _dense_scores(self, P: Array, E: Array, bias: Array | None) -> Array:
-        scores = product(P, np.ascontiguousarray(E.T), resolve_threads(self.num_threads))
-        return scores if bias is None else np.add(scores, bias, out=scores)
-
     def _score(self, X: Any) -> Array:
         csr = self._csr(X)
-        needed = csr.shape[0] * csr.shape[1] * self.item_embeddings_.itemsize
-        _memory.require(needed, "the scores", "Score fewer users at a time, or recommend().")
-        return self._dense_scores(self._vectors(csr), self.item_embeddings_, self.bias_)
+        P = self._vectors(csr)
+        return ops.score_factors(P, self.item_embeddings_, bias=self.bias_, num_threads=self.num_threads)
 
     def _recommend(
         self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
@@ -223,20 +218,11 @@ class EmbeddingModel(Recommender):
         seen, columns = hidden_items(
             csr, self.n_items_, exclude_seen=exclude_seen, items=items, forbid=forbid, never=self.item_counts_ == 0
         )
-        best_items, best = self._best(self._vectors(csr), self.item_embeddings_, self.bias_, k, seen, columns)
+        E, threads = self.item_embeddings_, resolve_threads(self.num_threads)
+        best_items, best = recommend_factors_checked(self._vectors(csr), E, k, self.bias_, seen, columns, threads)
         nothing = np.diff(csr.indptr) == 0
         best_items[nothing], best[nothing] = -1, -np.inf
         return best_items, best
-
-    def _best(self, P: Array, E: Array, bias: Array | None, k: int, seen: Any, columns: Any) -> Pair:
-        threads = resolve_threads(self.num_threads)
-        items, best = allocate(len(P), k)
-        for begin, end in row_blocks(len(P), len(E), E.itemsize):
-            scores = self._dense_scores(P[begin:end], E, bias)
-            items[begin:end], best[begin:end] = topk_checked(
-                scores, k, None, slice_hidden(seen, begin, end), columns, threads
-            )
-        return items, best
 
     def similar_items(self, ids: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
         """For every item, the k others whose embeddings have the largest cosine with its own.
@@ -268,7 +254,10 @@ class EmbeddingModel(Recommender):
         E = E / np.where(length > 0, length, 1)
         never = (self.item_counts_ == 0).astype(np.uint8)
         own = unit_rows(rows, n)
-        items, cosines = self._best(np.ascontiguousarray(E[rows]), E, None, k, own[:2], never if never.any() else None)
+        threads = resolve_threads(self.num_threads)
+        items, cosines = recommend_factors_checked(
+            np.ascontiguousarray(E[rows]), E, k, None, own[:2], never if never.any() else None, threads
+        )
         return (self._ids_of(items) if known else items), cosines
 
     def explain(self, x: Any, item: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float64]]:
