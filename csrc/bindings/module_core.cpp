@@ -55,7 +55,9 @@ PYBIND11_MODULE(_core, m) {
   });
   m.def("set_progress", &set_progress, py::arg("callback").none(true),
         "kernels call this with the share of their work that is done, whenever they look for Ctrl-C; None: nobody");
+  register_als(m);
   register_gram(m);
+  register_gram_product(m);
   register_spd_inverse(m);
   register_packed(m);
   register_weights(m);
@@ -64,6 +66,7 @@ PYBIND11_MODULE(_core, m) {
   register_rows(m);
   register_score(m);
   register_topk(m);
+  register_factors(m);
   register_metrics(m);
   register_split(m);
   register_info(m);

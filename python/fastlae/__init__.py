@@ -14,7 +14,7 @@ from .errors import (
     NotPositiveDefiniteError,
     UnknownIdError,
 )
-from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
+from .models import DEQL, DLAE, EASE, EDLAE, GRALS, LAE, MF, RDLAE, RLAE, WMF, CoFactor, PLRec, Popularity, load
 from .tune import SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -24,9 +24,13 @@ __all__ = [
     "DLAE",
     "EASE",
     "EDLAE",
+    "GRALS",
     "LAE",
+    "MF",
     "RDLAE",
     "RLAE",
+    "WMF",
+    "CoFactor",
     "CudaError",
     "DataError",
     "Interactions",
@@ -34,6 +38,7 @@ __all__ = [
     "ModelFileError",
     "NotFittedError",
     "NotPositiveDefiniteError",
+    "PLRec",
     "Popularity",
     "SweepResult",
     "UnknownIdError",

@@ -11,6 +11,15 @@ def isa() -> str: ...
 def row_state(indices: Array, values: Array, cols: int) -> int: ...
 def odd_numbers(text: bytes, separator: str) -> bool: ...
 def set_progress(callback: Callable[[float], None] | None) -> None: ...
+def als_rows(
+    terms: list[tuple[Any, ...]],
+    shared: Array,
+    ridge: Array,
+    prior: Array | None,
+    P: Array,
+    steps: int,
+    num_threads: int,
+) -> None: ...
 def gram(
     indptr: Array,
     indices: Array,
@@ -20,6 +29,15 @@ def gram(
     num_threads: int,
     tile: int | None = None,
     items: int | None = None,
+) -> None: ...
+def gram_product(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    E: Array,
+    l2: Array | None,
+    out: Array,
+    num_threads: int,
 ) -> None: ...
 def spd_inverse(a: Array, n: int, tile: int, num_threads: int) -> None: ...
 def inverse_tile(n: int) -> int: ...
@@ -40,6 +58,7 @@ def sort_into_rows(
     carried: list[tuple[Array, Array]],
     num_threads: int,
 ) -> int: ...
+def transposed_product(a: Array, b: Array, out: Array, num_threads: int) -> None: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, num_threads: int) -> None: ...
 def quadratic_diagonal(
     indptr: Array, indices: Array, values: Array | None, M: Array, n: int, tile: int, out: Array, num_threads: int
@@ -77,6 +96,17 @@ def recommend_sparse(
     out: Array,
     num_threads: int,
 ) -> None: ...
+def recommend_factors(
+    P: Array,
+    E: Array,
+    bias: Array | None,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def score_factors(P: Array, E: Array, bias: Array | None, out: Array, num_threads: int) -> None: ...
 def ranking_sums(
     top: Array,
     indptr: Array,

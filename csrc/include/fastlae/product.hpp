@@ -13,4 +13,12 @@ void product(MatrixView<const T> a,  // (m, k)
              MatrixView<T> c,        // (m, n) out
              const Context& context);
 
+/// C <- A^T B for tall A and B. Rows are summed in parts whose number follows from the shapes, the parts in their
+/// order, so the result does not depend on the number of threads.
+template <class T>
+void transposed_product(MatrixView<const T> a,  // (k, m)
+                        MatrixView<const T> b,  // (k, n)
+                        MatrixView<T> c,        // (m, n) out
+                        const Context& context);
+
 }  // namespace fastlae

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from .embeddings import NearestNeighborScore, ndcg_by_popularity, nearest_neighbor_score, popularity_groups
 from .evaluate import Evaluation, evaluate
 from .metrics import Metric, coverage, f1, hit_rate, mean_average_precision, mrr, ndcg, precision, recall
 
 __all__ = [
     "Evaluation",
     "Metric",
+    "NearestNeighborScore",
     "coverage",
     "evaluate",
     "f1",
@@ -15,6 +17,9 @@ __all__ = [
     "mean_average_precision",
     "mrr",
     "ndcg",
+    "ndcg_by_popularity",
+    "nearest_neighbor_score",
+    "popularity_groups",
     "precision",
     "recall",
 ]

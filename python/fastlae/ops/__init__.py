@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from .._packed import PackedSymmetric
+from .factors import recommend_factors, score_factors
 from .gram import gram
+from .gram_product import gram_product
+from .implicit_slim import implicit_slim
 from .score import score
+from .slim_lle import slim_lle
 from .spd_inverse import inverse_residual, spd_inverse
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
@@ -13,10 +17,15 @@ __all__ = [
     "PackedSymmetric",
     "deql_weights",
     "gram",
+    "gram_product",
+    "implicit_slim",
     "inverse_residual",
     "miller_update",
     "recommend",
+    "recommend_factors",
     "score",
+    "score_factors",
+    "slim_lle",
     "spd_inverse",
     "topk",
 ]
