@@ -16,7 +16,7 @@ namespace fastlae {
 
 using std::int64_t;
 
-constexpr int64_t kGroupsPerPlace = 4;  // of columns, for Selector::foresee
+constexpr int64_t kGroupsPerPlace = 4;         // of columns, for Selector::foresee
 constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keeps while all columns pass
 
 template <class T>

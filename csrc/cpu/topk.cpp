@@ -21,7 +21,7 @@ using std::int64_t;
 // Branches of the selection are hard to foresee. Scores of some users are summed first, so that a wrong guess does not
 // throw away what was being fetched for the next user.
 constexpr int64_t kUsersAtOnce = 16;
-constexpr int64_t kRowsAhead = 8;       // of a sparse W that are fetched before they are needed
+constexpr int64_t kRowsAhead = 8;  // of a sparse W that are fetched before they are needed
 
 /// That row i of W lies within its `entries` stored values, and its columns within W.
 template <class T, class Pointer>
