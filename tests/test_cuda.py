@@ -479,6 +479,10 @@ def test_nothing_leaks_after_errors():
     for turn in range(1000):
         with pytest.raises(NotPositiveDefiniteError):
             ops.spd_inverse(a)
+        with pytest.raises(CudaError, match="items for each of 500 users needs"):
+            ops.topk(a, k=2**30)
+        with pytest.raises(TypeError, match="out: expected an array on CUDA device"):
+            ops.spd_inverse(a, out=np.eye(500, dtype=np.float32))
         if turn == 50:
             before = free()
     assert free() >= before - 2**20

@@ -232,8 +232,11 @@ class Place(NamedTuple):
 
     def empty(self, shape: tuple[int, ...] | int, dtype: Any) -> Any:
         """New memory without values; CudaError where there is none."""
+        return self._allocating(self.library.empty, (shape,) if isinstance(shape, int) else shape, dtype, self.device)
+
+    def _allocating(self, call: Any, *arguments: Any) -> Any:
         try:
-            return self.library.empty((shape,) if isinstance(shape, int) else shape, dtype, self.device)
+            return call(*arguments)
         except Exception as error:
             if type(error).__name__ != "OutOfMemoryError":  # as torch and CuPy both call it
                 raise
@@ -245,7 +248,8 @@ class Place(NamedTuple):
 
     def from_host(self, array: Any, dtype: Any) -> Any:
         """A copy on the device."""
-        return self.library.from_host(np.ascontiguousarray(array, dtype=dtype), self.device)
+        host = np.ascontiguousarray(array, dtype=dtype)
+        return self._allocating(self.library.from_host, host, self.device)
 
     @property
     def stream(self) -> int:
@@ -404,7 +408,7 @@ def transfer(csr: Csr, place: Place, dtype: Any) -> DeviceCsr:
     buffer = place.library.staging(int(starts[-1]))
     for part, start in zip(parts, starts, strict=False):
         buffer[start : start + part.nbytes] = part.view(np.uint8)
-    there = place.library.from_host(buffer, place.device)
+    there = place.from_host(buffer, np.uint8)
     views = []
     for part, start in zip(parts, starts, strict=False):
         piece = there[int(start) : int(start) + part.nbytes]
