@@ -203,7 +203,8 @@ def stages(*parts: tuple[str, Callable[[], float]]) -> list[contextlib.AbstractC
     if not active():
         return [contextlib.nullcontext() for _ in parts]
     seconds = [max(1e-9, estimate()) for _, estimate in parts]
-    total, done, made = sum(seconds), 0.0, []
+    total, done = sum(seconds), 0.0
+    made: list[contextlib.AbstractContextManager[Any]] = []
     for (text, _), one in zip(parts, seconds, strict=True):
         made.append(span(text, done / total, min(1.0, (done + one) / total)))
         done += one

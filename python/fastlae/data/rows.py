@@ -28,10 +28,11 @@ def into_rows(columns: Columns, n_users: int, n_items: int) -> Rows:
     users, items = columns.users.codes, columns.items.codes
     indptr, indices = np.empty(n_users + 1, np.int64), np.empty(len(users), np.int32)
     given = columns.ratings, columns.timestamps
-    sorted_ = [None if one is None else np.empty_like(one) for one in given]
-    carried = [(np.ascontiguousarray(one), to) for one, to in zip(given, sorted_, strict=True) if to is not None]
+    ratings, timestamps = (None if one is None else np.empty_like(one) for one in given)
+    both = zip(given, (ratings, timestamps), strict=True)
+    carried = [(np.ascontiguousarray(one), to) for one, to in both if one is not None]
     same = core_for(users).sort_into_rows(users, items, n_items, indptr, indices, carried, resolve_threads(0))
-    return Rows(indptr, indices, *sorted_, same)
+    return Rows(indptr, indices, ratings, timestamps, same)
 
 
 def settle(
