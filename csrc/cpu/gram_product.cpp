@@ -1,5 +1,5 @@
 // A task makes some columns of Y (a panel) from some of the users (a part). It holds those columns of E and of its own
-// sum close together, so that they stay in cache whatever the stride of E: with 256 columns and more the threads share
+// sum close together, so that they stay in cache whatever the stride of E: with 128 columns and more the threads share
 // panels among them, below that parts of the users too. The parts' sums are added in their order.
 #include "fastlae/gram_product.hpp"
 
@@ -18,7 +18,7 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t kTasks = 16;             // to share among threads, where the work is worth it
+constexpr int64_t kTasks = 8;  // to share among threads; a part costs the first touch of its memory, some 5 ms
 constexpr int64_t kPartEntries = 1 << 18;  // at least so many interactions are a part
 constexpr int64_t kEntriesPerPoll = 1 << 17;
 

@@ -169,7 +169,8 @@ def solve_semidefinite(S: NDArray[Any], alpha: float, right: NDArray[Any]) -> Ve
     M /= 2
     M[np.diag_indices_from(M)] += 1.0
     try:
-        return np.asarray(scipy.linalg.solve(M, right.astype(np.float64), assume_a="pos", check_finite=False))
+        factor = scipy.linalg.cho_factor(M, check_finite=False)
+        return np.asarray(scipy.linalg.cho_solve(factor, right.astype(np.float64), check_finite=False))
     except np.linalg.LinAlgError:  # rounding made an eigenvalue of S negative: take it for the zero that it stands for
         values, vectors = np.linalg.eigh(M)
         return np.asarray(vectors @ ((vectors.T @ right.astype(np.float64)) / np.maximum(values, 1.0)[:, None]))
@@ -177,7 +178,11 @@ def solve_semidefinite(S: NDArray[Any], alpha: float, right: NDArray[Any]) -> Ve
 
 def item_counts(X: Csr) -> Vector:
     """Users of every item."""
-    return np.bincount(X.indices, minlength=X.shape[1]).astype(np.float64)
+    counts = np.zeros(X.shape[1], np.int64)
+    step = max(1 << 18, X.shape[1])
+    for begin in range(0, X.nnz, step):  # by pieces: NumPy makes a copy of 8 bytes an entry, which stays in cache
+        counts += np.bincount(X.indices[begin : begin + step], minlength=X.shape[1])
+    return counts.astype(np.float64)
 
 
 def slim_scales(
