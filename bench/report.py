@@ -7,6 +7,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
+from .embedding_tables import embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .performance import PERFORMANCE
 from .tables import load, table, where
@@ -159,7 +160,15 @@ def with_machines(parts: list[tuple[str, str]]) -> str:
     return "\n".join([*lines, "", *(f"[{i}] {machine}.  " for i, machine in enumerate(machines, 1))]).rstrip()
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"ml1m": ml1m, "gowalla": gowalla, "summary": summary, **PERFORMANCE}
+SECTIONS: dict[str, Callable[[], str]] = {
+    "ml1m": ml1m,
+    "gowalla": gowalla,
+    "embeddings": embeddings,
+    "implicit_slim": implicit_slim,
+    "wmf": wmf,
+    "summary": summary,
+    **PERFORMANCE,
+}
 
 
 def insert(text: str) -> str:

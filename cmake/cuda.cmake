@@ -59,6 +59,7 @@ add_library(fastlae_cuda STATIC
   csrc/cuda/cublas.cpp
   csrc/cuda/device.cu
   csrc/cuda/gram.cu
+  csrc/cuda/gram_product.cu
   csrc/cuda/product.cu
   csrc/cuda/refine.cu
   csrc/cuda/score.cu

@@ -2,6 +2,7 @@
 // an integer), and returns; outputs and workspaces are arrays of that library.
 #include "device_arrays.hpp"
 #include "fastlae/cuda/gram.hpp"
+#include "fastlae/cuda/gram_product.hpp"
 #include "fastlae/cuda/product.hpp"
 #include "fastlae/cuda/score.hpp"
 #include "fastlae/cuda/spd_inverse.hpp"
@@ -177,6 +178,26 @@ void register_weights(py::module_& m) {
       "columns of out solve the DEQL paper's rank-two updates of H0");
 }
 
+void register_gram_product(py::module_& m) {
+  m.def(
+      "gram_product",
+      [](py::handle indptr, py::handle indices, py::handle values, py::handle e, py::handle ridge, py::handle out,
+         std::uintptr_t stream) {
+        dispatch_device(e, "E", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto from = arguments.matrix<const T>(e, "E");
+          const auto x = arguments.csr<T>(indptr, indices, values, from.rows, "X");
+          const T* diagonal = ridge.is_none() ? nullptr : arguments.vector<const T>(ridge, "l2", from.rows);
+          const auto to = arguments.matrix<T>(out, "out", from.rows, from.cols);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::gram_product<T>(x, from, diagonal, to, arguments.context());
+        });
+      },
+      py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("E"), py::arg("l2"), py::arg("out"),
+      py::arg("stream"), "out <- (X^T X + diag(l2)) E");
+}
+
 void register_score(py::module_& m) {
   m.def(
       "score",
@@ -338,6 +359,7 @@ PYBIND11_MODULE(_cuda, m) {
   register_gram(m);
   register_spd_inverse(m);
   register_weights(m);
+  register_gram_product(m);
   register_score(m);
   register_score_of_sparse(m);
   register_topk(m);

@@ -3,7 +3,9 @@
 #include <gnu/libc-version.h>
 
 #include "check.hpp"
+#include "fastlae/als.hpp"
 #include "fastlae/gram.hpp"
+#include "fastlae/gram_product.hpp"
 #include "fastlae/metrics.hpp"
 #include "fastlae/score.hpp"
 #include "fastlae/spd_inverse.hpp"
@@ -16,7 +18,7 @@ namespace fastlae::test {
 
 using std::int64_t;
 
-constexpr int64_t kUsers = 400, kItems = 700, kOrder = 400, kSlots = 50;
+constexpr int64_t kUsers = 400, kItems = 700, kOrder = 400, kSlots = 50, kDim = 48;
 
 /// Symmetric, with a dominant diagonal.
 template <class T>
@@ -44,6 +46,8 @@ struct Inputs {
   Matrix<std::int32_t> top{kUsers, kSlots};
   Matrix<float> best{kUsers, kSlots};
   Matrix<double> sums[4] = {{kUsers, 2}, {kUsers, 2}, {kUsers, 2}, {kUsers, 2}};
+  Matrix<float> embeddings{kItems, kDim}, product{kItems, kDim}, users{kUsers, kDim}, shared{kDim, kDim};
+  std::vector<float> ridge = std::vector<float>(kUsers, 1.0f);
   std::vector<std::uint64_t> keys;
   std::vector<int64_t> part{0};
   std::vector<std::int32_t> kept = std::vector<std::int32_t>(rows.indices.size()), taken = kept;
@@ -52,6 +56,11 @@ struct Inputs {
   Inputs() {
     for (std::size_t e = 0; e < rows.indices.size(); ++e) keys.push_back(random.next());
     for (int64_t u = 0; u < kUsers; ++u) part.push_back(part.back() + (ones.indptr[u + 1] - ones.indptr[u]) / 5);
+    shared = definite<float>(kDim, random);
+    for (int64_t j = 0; j < kDim; ++j) {
+      for (int64_t i = 0; i < kItems; ++i) embeddings(i, j) = static_cast<float>(random());
+      for (int64_t u = 0; u < kUsers; ++u) users(u, j) = 0.0f;
+    }
   }
 };
 
@@ -87,6 +96,18 @@ COUNTED count_split_rows(Inputs& in) {
                     in.one_thread);
 }
 
+COUNTED count_gram_product(Inputs& in) {
+  gram_product<float>(in.ones, in.embeddings.view(), nullptr, in.product.view(), in.one_thread);
+}
+COUNTED count_als_gradients(Inputs& in) {
+  const AlsTerm<float> term{in.ones, 10.0f, nullptr, 1.0f, in.embeddings.view()};
+  als_rows<float>(&term, 1, in.shared.view(), in.ridge.data(), {}, in.users.view(), 3, in.one_thread);
+}
+COUNTED count_als_cholesky(Inputs& in) {
+  const AlsTerm<float> term{in.ones, 10.0f, nullptr, 1.0f, in.embeddings.view()};
+  als_rows<float>(&term, 1, in.shared.view(), in.ridge.data(), {}, in.users.view(), 0, in.one_thread);
+}
+
 struct Counted {
   const char* name;
   void (*run)(Inputs&);
@@ -103,6 +124,9 @@ constexpr Counted kCounted[] = {
     {"count_recommend", count_recommend},
     {"count_ranking_sums", count_ranking_sums},
     {"count_split_rows", count_split_rows},
+    {"count_gram_product", count_gram_product},
+    {"count_als_gradients", count_als_gradients},
+    {"count_als_cholesky", count_als_cholesky},
 };
 
 }  // namespace fastlae::test

@@ -84,35 +84,52 @@ void axpby(std::int64_t dim, T a, const T* x, T b, T* y) {
   for (std::int64_t j = 0; j < dim; j += lanes<T>) at(y + j) = va * at(x + j) + vb * at(static_cast<const T*>(y + j));
 }
 
-/// Row by row: the entries right of what is done are zeroed first, so that every dot product runs over whole vectors.
+/// Row j of the upper triangle -= sum over q < Count of u[q][j] u[q]: what lies left of the diagonal in the same vector
+/// becomes something that nobody reads.
+template <int Count, class T>
+FASTLAE_INLINE void take_away(std::int64_t dim, T* const* u, std::int64_t j, T* row) {
+  Vector<T> scale[Count];
+#pragma GCC unroll 4
+  for (int q = 0; q < Count; ++q) scale[q] = u[q][j] - Vector<T>{};
+  for (std::int64_t c = j / lanes<T> * lanes<T>; c < dim; c += lanes<T>) {
+    Vector<T> here = at(static_cast<const T*>(row + c));
+#pragma GCC unroll 4
+    for (int q = 0; q < Count; ++q) here -= scale[q] * at(static_cast<const T*>(u[q] + c));
+    at(row + c) = here;
+  }
+}
+
+/// A = U^T U, four rows of U at a time: every other row is read and written once for four.
 template <class T>
 std::int64_t solve(std::int64_t dim, T* a, std::int64_t stride, T* b) {
-  for (std::int64_t i = 0; i < dim; ++i) {
-    T* const row = a + i * stride;
-    T saved[kAlsLine / sizeof(T)];  // what is not done yet of the vectors that hold column j
-    constexpr std::int64_t width = kAlsLine / static_cast<std::int64_t>(sizeof(T));
-    for (std::int64_t begin = 0; begin <= i; begin += width) {
-      const std::int64_t end = std::min(begin + width, i + 1);
-      for (std::int64_t j = begin; j < begin + width; ++j) saved[j - begin] = j < end ? row[j] : T(0), row[j] = T(0);
-      for (std::int64_t j = begin; j < end; ++j) {
-        const T rest = saved[j - begin] - dot<T>(begin + width, row, a + j * stride);
-        if (j < i) {
-          row[j] = rest / a[j * stride + j];
-        } else {
-          if (!(rest > T(0))) return i;
-          row[i] = std::sqrt(rest);
-        }
-      }
+  constexpr std::int64_t kTogether = 4;
+  for (std::int64_t i = 0; i < dim; ++i)
+    for (std::int64_t j = 0; j < i; ++j) a[j * stride + i] = a[i * stride + j];
+  for (std::int64_t first = 0; first < dim; first += kTogether) {  // dim is a multiple of it
+    T* u[kTogether];
+    for (std::int64_t q = 0; q < kTogether; ++q) {
+      const std::int64_t k = first + q;
+      T* const row = u[q] = a + k * stride;
+      if (!(row[k] > T(0))) return k;
+      const T scale = T(1) / std::sqrt(row[k]);
+      for (std::int64_t c = k / lanes<T> * lanes<T>; c < dim; c += lanes<T>) at(row + c) *= scale - Vector<T>{};
+      for (std::int64_t j = k + 1; j < first + kTogether; ++j) take_away<1>(dim, u + q, j, a + j * stride);
     }
+    for (std::int64_t j = first + kTogether; j < dim; ++j) take_away<kTogether>(dim, u, j, a + j * stride);
   }
+  const auto whole = [](std::int64_t i) { return (i + lanes<T>) / lanes<T> * lanes<T>; };  // the next vector
   for (std::int64_t i = 0; i < dim; ++i) {
-    T rest = b[i];
-    for (std::int64_t j = 0; j < i; ++j) rest -= a[i * stride + j] * b[j];
-    b[i] = rest / a[i * stride + i];
+    const T* const row = a + i * stride;
+    b[i] /= row[i];
+    for (std::int64_t j = i + 1; j < whole(i); ++j) b[j] -= row[j] * b[i];
+    const Vector<T> scale = b[i] - Vector<T>{};
+    for (std::int64_t c = whole(i); c < dim; c += lanes<T>) at(b + c) -= scale * at(row + c);
   }
   for (std::int64_t i = dim - 1; i >= 0; --i) {
-    b[i] /= a[i * stride + i];
-    for (std::int64_t j = 0; j < i; ++j) b[j] -= a[i * stride + j] * b[i];
+    const T* const row = a + i * stride;
+    T rest = b[i];
+    for (std::int64_t j = i + 1; j < whole(i); ++j) rest -= row[j] * b[j];
+    b[i] = (rest - dot<T>(dim - whole(i), row + whole(i), b + whole(i))) / row[i];
   }
   return -1;
 }

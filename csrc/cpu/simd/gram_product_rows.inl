@@ -2,32 +2,42 @@
 
 template <bool kValued, class T>
 FASTLAE_INLINE void add_users(std::int64_t first, std::int64_t last, const std::int64_t* indptr,
-                              const std::int32_t* indices, const T* values, const T* e, T* __restrict y) {
+                              const std::int32_t* indices, const T* values, const T* e, T* y) {
   using V = Vector<T>;
-  constexpr int kWidth = kProductRow / sizeof(T), kVectors = kWidth / lanes<T>;
-  const auto at = [](auto* panel, std::int32_t i) { return panel + static_cast<std::int64_t>(i) * kWidth; };
+  constexpr int kVectors = kProductRow / kBytes, kStep = 2 * kProductRow / sizeof(T);  // E and Y in turns
+  const auto at = [](auto* panel, std::int32_t i) { return panel + static_cast<std::int64_t>(i) * kStep; };
   for (std::int64_t u = first; u < last; ++u) {
-    V t[kVectors];
+    const std::int64_t begin = indptr[u], end = indptr[u + 1];
+    // Two sums, since an addition takes longer than it takes to begin the next one.
+    V even[kVectors], odd[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) t[v] = V{};
-    for (std::int64_t k = indptr[u]; k < indptr[u + 1]; ++k) {
+    for (int v = 0; v < kVectors; ++v) even[v] = odd[v] = V{};
+    const auto gather = [&](V* sum, std::int64_t k) {
       const V* const from = reinterpret_cast<const V*>(at(e, indices[k]));
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
         if constexpr (kValued)
-          t[v] += values[k] * from[v];
+          sum[v] += values[k] * from[v];
         else
-          t[v] += from[v];
+          sum[v] += from[v];
       }
+    };
+    std::int64_t k = begin;
+    for (; k + 1 < end; k += 2) {
+      gather(even, k);
+      gather(odd, k + 1);
     }
-    for (std::int64_t k = indptr[u]; k < indptr[u + 1]; ++k) {
+    if (k < end) gather(even, k);
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) even[v] += odd[v];
+    for (k = begin; k < end; ++k) {
       V* const to = reinterpret_cast<V*>(at(y, indices[k]));
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) {
         if constexpr (kValued)
-          to[v] += values[k] * t[v];
+          to[v] += values[k] * even[v];
         else
-          to[v] += t[v];
+          to[v] += even[v];
       }
     }
   }

@@ -10,7 +10,7 @@ namespace fastlae {
 ///
 /// For every user t = sum_i x_ui E[i], and then Y[i] += x_ui t: 4 nnz dim operations. Sums are made in T, user by user,
 /// in parts of the users whose number follows from the shapes alone, so the result does not depend on the number of
-/// threads. Memory beside Y: a few columns of E and of Y per thread, and parts (at most 16) of Y where it is narrow.
+/// threads. Memory beside Y: a few columns of E and of Y per thread, and parts (at most 8) of Y where it is narrow.
 template <class T>
 void gram_product(const CsrView<T>& x,    // (users, items)
                   MatrixView<const T> e,  // (items, dim)

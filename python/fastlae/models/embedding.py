@@ -16,7 +16,7 @@ from ..data.interactions import Interactions
 from ..evaluation import evaluate
 from ..ops.factors import recommend_factors_checked
 from ..ops.gram import check_float
-from ..ops.implicit_slim import frequent_items, implicit_slim_checked, slim_scales
+from ..ops.implicit_slim import frequent_items, implicit_slim_checked, item_counts, slim_scales
 from ..ops.topk import check_count, hidden_items
 from ..ops.weights import check_number
 from .base import Recommender
@@ -174,7 +174,7 @@ class EmbeddingModel(Recommender):
             dtype=dtype,
             num_threads=threads,
         )
-        kept = frequent_items(X, parameters.slim_min_count)
+        kept = frequent_items(item_counts(X), parameters.slim_min_count)
         return lambda E: implicit_slim_checked(E, X, ridge, scale, alpha, kept, threads)
 
     def _noise(self, rows: int, scale: float = 1.0, stream: int = 0) -> Array:

@@ -17,6 +17,7 @@ from .._backend import cuda
 from .._packed import PackedSymmetric
 from .._sparse import Csr, is_sparse
 from ..errors import NotPositiveDefiniteError
+from .implicit_slim import solve_semidefinite
 from .topk import check_count, hidden_items
 from .weights import Diagonals, check_numbers
 
@@ -282,6 +283,42 @@ def quadratic_diagonal(X: DeviceCsr, M: Any) -> Any:
     out = X.place.empty(X.shape[0], np.float64)
     cuda().quadratic_diagonal(*X[:3], M, out, X.place.stream)
     return X.library.to_host(out)
+
+
+def gram_product(E: Any, X: Any, ridge: Any, *, out: Any) -> Any:
+    """(X^T X + diag(ridge)) E; sums in an order that differs between runs."""
+    place = _place(E, X, out)
+    dtype = _matrix(E, place)
+    csr = device_csr(X, place, dtype=dtype, cols=int(E.shape[0]))
+    shape = (int(E.shape[0]), int(E.shape[1]))
+    if out is None:
+        place.require(shape[0] * shape[1] * dtype.itemsize, f"a product of shape {shape}", "Fewer columns need less.")
+        out = place.empty(shape, dtype)
+    else:
+        _dtype(out, "out", place, dtype=dtype, shape=shape)
+    diagonal = None
+    if np.any(ridge):
+        diagonal = place.from_host(np.broadcast_to(ridge, shape[0]), dtype)
+    cuda().gram_product(csr.indptr, csr.indices, csr.values, E, diagonal, out, place.stream)
+    return out
+
+
+def implicit_slim(E: Any, X: Any, alpha: float, parts: Any) -> Any:
+    """ImplicitSLIM on the device, matrices of order dim being solved on the host; see `ops.implicit_slim`.
+
+    `parts` is a function of the matrix in host memory, for which X comes over once.
+    """
+    place = _place(E, X)
+    dtype = _matrix(E, place)
+    csr = device_csr(X, place, dtype=dtype, cols=int(E.shape[0]))
+    host = csr.to_host()
+    ridge, scale, mask = parts(host)
+    column = place.from_host(scale[:, None], dtype)
+    A = E if mask is None else E * place.from_host(mask[:, None], dtype)
+    B = gram_product(A, csr, ridge, out=None) * column
+    F = gram_product(B * column, csr, ridge, out=None)
+    K = alpha * solve_semidefinite(place.library.to_host(B.T @ B), alpha, place.library.to_host(A.T @ E))
+    return F @ place.from_host(K, dtype)
 
 
 def _matrix(W: Any, place: Place) -> Any:

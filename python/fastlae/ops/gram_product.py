@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
@@ -58,6 +59,11 @@ def gram_product(
            [0. , 1. , 1.5]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
+    if on_cuda(E, X, out):
+        from . import device
+
+        found: NDArray[Any] = device.gram_product(E, X, check_numbers(l2, "l2"), out=out)
+        return found
     check_embeddings(E, "E")
     csr = as_csr(X, dtype=E.dtype)
     check_items(E, csr)

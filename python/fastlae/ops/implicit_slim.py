@@ -9,6 +9,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
@@ -19,6 +20,7 @@ from .spd_inverse import spd_inverse
 from .weights import check_dropout, check_number
 
 Vector = NDArray[np.float64]
+Parts = tuple[Vector, Vector, NDArray[np.bool_] | None]
 _BASES = ("ease", "dlae", "edlae")
 
 
@@ -101,14 +103,31 @@ def implicit_slim(
            [-0.612]])
     """
     threads = resolve_threads(num_threads)
+    weight = check_number(alpha, "alpha", 0)
+
+    def parts(csr: Csr, dtype: Any = np.float32) -> Parts:
+        counts = item_counts(csr)
+        ridge, scale = slim_scales(
+            csr,
+            l2=l2,
+            diagonal=diagonal,
+            base=base,
+            dropout=dropout,
+            dtype=dtype,
+            num_threads=threads,
+            counts=counts,
+        )
+        return ridge, scale, frequent_items(counts, min_count)
+
+    if on_cuda(E, X):
+        from . import device
+
+        found: NDArray[Any] = device.implicit_slim(E, X, weight, parts)
+        return found
     check_embeddings(E, "E")
     csr = as_csr(X, dtype=E.dtype)
     check_items(E, csr)
-    ridge, scale = slim_scales(
-        csr, l2=l2, diagonal=diagonal, base=base, dropout=dropout, dtype=E.dtype, num_threads=threads
-    )
-    weight = check_number(alpha, "alpha", 0)
-    kept = frequent_items(csr, min_count)
+    ridge, scale, kept = parts(csr, E.dtype)
     _memory.require(5 * E.nbytes, f"embeddings of shape {E.shape}", "Fewer columns need less.")
     return implicit_slim_checked(E, csr, ridge, scale, weight, kept, threads)
 
@@ -150,14 +169,32 @@ def solve_semidefinite(S: NDArray[Any], alpha: float, right: NDArray[Any]) -> Ve
     M /= 2
     M[np.diag_indices_from(M)] += 1.0
     try:
-        return np.asarray(scipy.linalg.solve(M, right.astype(np.float64), assume_a="pos", check_finite=False))
+        factor = scipy.linalg.cho_factor(M, check_finite=False)
+        return np.asarray(scipy.linalg.cho_solve(factor, right.astype(np.float64), check_finite=False))
     except np.linalg.LinAlgError:  # rounding made an eigenvalue of S negative: take it for the zero that it stands for
         values, vectors = np.linalg.eigh(M)
         return np.asarray(vectors @ ((vectors.T @ right.astype(np.float64)) / np.maximum(values, 1.0)[:, None]))
 
 
+def item_counts(X: Csr) -> Vector:
+    """Users of every item."""
+    counts = np.zeros(X.shape[1], np.int64)
+    step = max(1 << 18, X.shape[1])
+    for begin in range(0, X.nnz, step):  # by pieces: NumPy makes a copy of 8 bytes an entry, which stays in cache
+        counts += np.bincount(X.indices[begin : begin + step], minlength=X.shape[1])
+    return counts.astype(np.float64)
+
+
 def slim_scales(
-    X: Csr, *, l2: float, diagonal: Any, base: str, dropout: float, dtype: Any, num_threads: int
+    X: Csr,
+    *,
+    l2: float,
+    diagonal: Any,
+    base: str,
+    dropout: float,
+    dtype: Any,
+    num_threads: int,
+    counts: Vector | None = None,
 ) -> tuple[Vector, Vector]:
     """Lambda, and the s with R^-1 = (G + Lambda) diag(s)^2 (G + Lambda)."""
     n = X.shape[1]
@@ -170,8 +207,11 @@ def slim_scales(
         raise ValueError(f"dropout: expected one number, got shape {p.shape}")
     if base == "ease" and p != 0:
         raise ValueError(f"dropout: base='ease' has none, got {dropout!r}; 'edlae' and 'dlae' do")
-    entry = None if X.values is None else X.values.astype(np.float64) ** 2
-    d = np.bincount(X.indices, weights=entry, minlength=n).astype(np.float64, copy=False)
+    if X.values is None:
+        d = item_counts(X) if counts is None else counts
+    else:
+        squares = X.values.astype(np.float64) ** 2
+        d = np.bincount(X.indices, weights=squares, minlength=n).astype(np.float64, copy=False)
     ridge = float(p / (1 - p)) * d + float(l2)
     if isinstance(diagonal, str) and diagonal == "approximate":
         inverse_diagonal = 1.0 / (d + ridge)
@@ -193,15 +233,11 @@ def slim_scales(
     return ridge, (1.0 / ridge if base == "dlae" else inverse_diagonal)
 
 
-def frequent_items(X: Csr, min_count: float) -> NDArray[np.bool_] | None:
+def frequent_items(counts: Vector, min_count: float) -> NDArray[np.bool_] | None:
     """Which items have at least `min_count` users; None if all have."""
-    least = check_number(min_count, "min_count", 0)
-    counts = np.bincount(X.indices, minlength=X.shape[1])
-    kept = counts >= least
+    kept = counts >= check_number(min_count, "min_count", 0)
     if kept.all():
         return None
     if not kept.any():
-        raise ValueError(
-            f"min_count: no item has {min_count!r} users; the most that one has is {counts.max(initial=0)}"
-        )
+        raise ValueError(f"min_count: no item has {min_count!r} users; the most that one has is {counts.max():.0f}")
     return np.asarray(kept)

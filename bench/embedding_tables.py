@@ -1,0 +1,134 @@
+"""The sections of the documents on embeddings, and their plots."""
+
+from __future__ import annotations
+
+from statistics import mean
+from typing import Any
+
+from .harness import RESULTS
+from .tables import load, seconds, table, where
+
+FIGURES = RESULTS.parents[1] / "docs" / "figures"
+COLOURS = {"MF": "tab:blue", "MF + ImplicitSLIM": "tab:orange", "EASE": "tab:gray"}
+
+
+def implicit_slim() -> str:
+    """Time, memory and error by dimension."""
+    found = load("implicit_slim")
+    if found is None:
+        return ""
+    results = found["results"]
+    rows = [
+        [
+            r["dim"],
+            seconds(r["seconds"]["fastlae"]),
+            seconds(r["seconds"]["published"]),
+            r["times_as_fast"],
+            seconds(r["seconds"]["gram_product"]),
+            f"{r['added_gb']['fastlae']:.2f}",
+            f"{r['added_gb']['published']:.2f}",
+            f"{r['error']['fastlae']:.0e}",
+            f"{r['error']['published']:.0e}",
+        ]
+        for r in results["rows"]
+    ]
+    head = ["dim", "fastlae", "published formula", "times as fast", "one gram_product", "fastlae, GB", "published, GB"]
+    text = table([*head, "error, fastlae", "error, published"], rows)
+    if "exponent_of_dim" in results:
+        half, whole = results["by_nnz"]
+        text += (
+            f"\n\nTime grows with dim to the power {results['exponent_of_dim']}; half of the users "
+            f"({half['nnz'] / 1e6:.1f} M of {whole['nnz'] / 1e6:.1f} M interactions) take "
+            f"{half['gram_product_dim_128'] / whole['gram_product_dim_128']:.2f} of the time of a gram_product."
+        )
+    if "explicit" in results:
+        steps = results["explicit"]
+        text += (
+            f" The explicit steps that ImplicitSLIM avoids take {steps['slim']} s (SLIM, by our own inverse) and "
+            f"{steps['embeddings']} s (embeddings from it)."
+        )
+    return text + f"\n\n{where(found)}."
+
+
+def wmf() -> str:
+    """Seconds of a sweep and quality, beside the peers."""
+    found = load("wmf")
+    if found is None:
+        return ""
+    results = found["results"]
+    rows = [
+        [r["data"], r["dim"], r["contender"], seconds(r["sweep"]), *(r.get(m, "") for m in ("ndcg@100", "recall@20"))]
+        for r in results["rows"]
+    ]
+    head = ["data", "dim", "contender", "a sweep", f"NDCG@100 after {results['sweeps']}", "Recall@20"]
+    return table(head, rows) + f"\n\n{where(found)}."
+
+
+def embeddings() -> str:
+    """Mean and range over the seeds, by data set, dimension and method; draws the plots."""
+    found = load("embeddings")
+    if found is None:
+        return ""
+    rows: list[list[Any]] = []
+    for name, entry in found["results"]["data"].items():
+        measured = [("EASE", "", entry["ease"]["test"], "")]
+        for r in entry["rows"]:
+            chosen = ", ".join(f"{k} {v:.3g}" for k, v in r["chosen"].items())
+            measured.append((r["method"], str(r["dim"]), r["test"], f"{chosen}; {len(r['trials'])} trials"))
+        for method, dim, test, chosen in measured:
+            cells = []
+            for metric in ("ndcg@100", "recall@20", "recall@50"):
+                values = [t[metric] for t in test]
+                cells.append(f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
+            rows.append([name, method, dim, *cells, chosen])
+    draw(found["results"])
+    head = ["data", "model", "dim", "NDCG@100", "Recall@20", "Recall@50", "chosen"]
+    return table(head, rows) + f"\n\nTest users of three seeded splits: mean and range. {where(found)}."
+
+
+def draw(results: Any) -> None:
+    """Quality by dimension (the paper's Figure 1) and by seconds of training (its Figure 3); needs matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("no plots: matplotlib is not installed")
+        return
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "fastlae"
+    from matplotlib import pyplot
+
+    FIGURES.mkdir(exist_ok=True)
+    data = results["data"]
+    figure, axes = pyplot.subplots(1, len(data), figsize=(5 * len(data), 3.6), squeeze=False)
+    for axis, (name, entry) in zip(axes[0], data.items(), strict=True):
+        ease = [t["ndcg@100"] for t in entry["ease"]["test"]]
+        axis.axhline(mean(ease), color=COLOURS["EASE"], linestyle="--", label="EASE")
+        for method in ("MF", "MF + ImplicitSLIM"):
+            found = sorted((r for r in entry["rows"] if r["method"] == method), key=lambda r: r["dim"])
+            dims = [r["dim"] for r in found]
+            values = [[t["ndcg@100"] for t in r["test"]] for r in found]
+            axis.plot(dims, [mean(v) for v in values], "o-", color=COLOURS[method], label=method)
+            axis.fill_between(
+                dims, [min(v) for v in values], [max(v) for v in values], alpha=0.15, color=COLOURS[method]
+            )
+        axis.set(xscale="log", xlabel="dim", ylabel="NDCG@100, test users", title=name)
+        axis.set_xticks(dims, map(str, dims), minor=False)
+        axis.legend()
+    _write(figure, "embeddings_by_dim")
+    if curves := results["convergence"]:
+        figure, axes = pyplot.subplots(1, len(curves), figsize=(5 * len(curves), 3.6), squeeze=False)
+        for axis, (name, entry) in zip(axes[0], curves.items(), strict=True):
+            for method, points in entry["curves"].items():
+                line = "*" if method == "EASE" else "o-"
+                x, y = [p["seconds"] for p in points], [p["ndcg@100"] for p in points]
+                axis.plot(x, y, line, markersize=10 if method == "EASE" else 3, color=COLOURS[method], label=method)
+            axis.set(xscale="log", xlabel="seconds of training", ylabel="NDCG@100, test users")
+            axis.set_title(f"{name}, dim {entry['dim']}")
+            axis.legend()
+        _write(figure, "embeddings_by_time")
+
+
+def _write(figure: Any, name: str) -> None:
+    figure.tight_layout()
+    figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
+    print("wrote", f"docs/figures/{name}.svg")
