@@ -151,6 +151,7 @@ auto dispatch_stored(const py::array& a, const char* name, F&& f) {
 }
 
 // One function per file of this folder.
+void register_factors(py::module_& m);
 void register_gram(py::module_& m);
 void register_packed(py::module_& m);
 void register_product(py::module_& m);

@@ -1,14 +1,13 @@
 #include "fastlae/topk.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
 #include "parallel.hpp"
+#include "selector.hpp"
 #include "tile_sums.hpp"
 
 namespace fastlae {
@@ -18,153 +17,11 @@ namespace {
 using simd::kScoreTile;
 using std::int64_t;
 
-constexpr int64_t kCandidateBytes = 64 << 20;  // for what a block of users keeps while W passes
 // Branches of the selection are hard to foresee. Scores of some users are summed first, so that a wrong guess does not
 // throw away what was being fetched for the next user.
 constexpr int64_t kUsersAtOnce = 16;
 constexpr int64_t kRowsAhead = 3;    // of a sparse W that are fetched before they are needed
 constexpr int64_t kTilesAtOnce = 8;  // a thread takes at a time: four kilobytes of every row
-
-template <class T>
-struct Candidate {
-  T score;
-  std::int32_t item;
-  bool operator<(const Candidate& other) const {  // better ones first
-    return score > other.score || (score == other.score && item < other.item);
-  }
-};
-
-/// The best k of what it is offered. Candidates above the bar gather in a buffer; when that is full, it is cut back to
-/// the best k and the bar rises, so that almost everything is turned away by one comparison.
-template <class T>
-class Selector {
- public:
-  /// Candidates that it keeps at a time.
-  static int64_t capacity(int64_t k) { return 2 * k + 32; }
-  /// Room that its buffer needs; `most` bounds what it can be offered, and with it the memory that a large k takes.
-  static int64_t room(int64_t k, int64_t most) { return std::min(capacity(k), most); }
-
-  Selector() = default;
-  Selector(int64_t k, Candidate<T>* buffer) : k_(k), buffer_(buffer) {}
-
-  /// Offers scores[j] for item first + j. Items of later offers must be larger, so that a tie with the bar loses.
-  void offer(simd::Above<T> above, const T* scores, int64_t count, int64_t first) {
-    for (int64_t j = 0; j < count; j += kAtOnce) {
-      std::uint32_t found = above_bar(above, scores + j, count - j);
-      while (found) {
-        const int64_t l = j + __builtin_ctz(found);
-        found &= found - 1;
-        buffer_[size_++] = {scores[l], static_cast<std::int32_t>(first + l)};
-        if (size_ == capacity(k_)) {
-          cut();
-          found &= above_bar(above, scores + j, count - j);
-        }
-      }
-    }
-  }
-
-  /// Fetches where the next candidates go: buffers of many users are more than a cache holds.
-  void prefetch() const { __builtin_prefetch(buffer_ + size_, 1); }
-
-  const Candidate<T>* begin() const { return buffer_; }
-  const Candidate<T>* end() const { return buffer_ + size_; }
-  void clear() {
-    size_ = 0;
-    bar_ = -std::numeric_limits<T>::infinity();
-  }
-
- private:
-  static constexpr int64_t kAtOnce = simd::kScorePanel;
-
-  std::uint32_t above_bar(simd::Above<T> above, const T* scores, int64_t count) const {
-    if (count >= kAtOnce) return above(scores, bar_);
-    std::uint32_t found = 0;
-    for (int64_t l = 0; l < count; ++l) found |= static_cast<std::uint32_t>(scores[l] > bar_) << l;
-    return found;
-  }
-
-  void cut() {
-    std::nth_element(buffer_, buffer_ + (k_ - 1), buffer_ + size_);
-    size_ = k_;
-    bar_ = buffer_[k_ - 1].score;
-  }
-
-  int64_t k_ = 0, size_ = 0;
-  T bar_ = -std::numeric_limits<T>::infinity();
-  Candidate<T>* buffer_ = nullptr;
-};
-
-/// The best of `candidates`, which are put into order, into a row of the result.
-template <class T>
-void finish(Candidate<T>* candidates, int64_t count, int64_t k, std::int32_t* items, float* scores) {
-  const int64_t kept = std::min(count, k);
-  if (kept < count) std::nth_element(candidates, candidates + kept, candidates + count);
-  std::sort(candidates, candidates + kept);
-  for (int64_t r = 0; r < kept; ++r) {
-    items[r] = candidates[r].item;
-    scores[r] = static_cast<float>(candidates[r].score);
-  }
-  std::fill(items + kept, items + k, -1);
-  std::fill(scores + kept, scores + k, -std::numeric_limits<float>::infinity());
-}
-
-/// Selectors of some users, one for each thread: whoever meets a good item notes it without asking the others.
-template <class T>
-class Selectors {
- public:
-  Selectors(int64_t users, int threads, int64_t k, int64_t n)
-      : users_(users),
-        threads_(threads),
-        k_(k),
-        room_(Selector<T>::room(k, n)),
-        memory_(new Candidate<T>[static_cast<std::size_t>(users * threads * room_)]),
-        selectors_(static_cast<std::size_t>(users * threads)) {
-    for (int64_t s = 0; s < users * threads; ++s)
-      selectors_[static_cast<std::size_t>(s)] = Selector<T>(k, memory_.get() + s * room_);
-  }
-  /// Bytes that one user takes.
-  static int64_t bytes(int threads, int64_t k, int64_t n) {
-    return threads * static_cast<int64_t>(Selector<T>::room(k, n) * sizeof(Candidate<T>) + sizeof(Selector<T>));
-  }
-
-  Selector<T>* of_thread(int thread) { return selectors_.data() + thread * users_; }
-
-  /// User u's best of all threads.
-  void finish(int64_t u, std::int32_t* items, float* scores) {
-    if (threads_ == 1)
-      return fastlae::finish(memory_.get() + u * room_, of(u, 0).end() - of(u, 0).begin(), k_, items, scores);
-    std::vector<Candidate<T>> all;
-    all.reserve(static_cast<std::size_t>(threads_ * room_));
-    for (int thread = 0; thread < threads_; ++thread) all.insert(all.end(), of(u, thread).begin(), of(u, thread).end());
-    fastlae::finish(all.data(), static_cast<int64_t>(all.size()), k_, items, scores);
-  }
-
- private:
-  const Selector<T>& of(int64_t u, int thread) const {
-    return selectors_[static_cast<std::size_t>(thread * users_ + u)];
-  }
-
-  int64_t users_;
-  int threads_;
-  int64_t k_, room_;
-  std::unique_ptr<Candidate<T>[]> memory_;
-  std::vector<Selector<T>> selectors_;
-};
-
-/// Sets what is hidden among columns [j, j + width) of row u to -inf. `at` remembers the place in the row's list
-/// between calls with ascending j, and starts at the row's beginning.
-template <class T>
-void hide(const Hidden& hidden, int64_t u, int64_t j, int64_t width, int64_t& at, T* tile) {
-  constexpr T never = -std::numeric_limits<T>::infinity();
-  if (hidden.indptr) {
-    const int64_t end = hidden.indptr[u + 1];
-    while (at < end && hidden.indices[at] < j) ++at;
-    for (; at < end && hidden.indices[at] < j + width; ++at) tile[hidden.indices[at] - j] = never;
-  }
-  if (hidden.columns)
-    for (int64_t l = 0; l < width; ++l)
-      if (hidden.columns[j + l]) tile[l] = never;
-}
 
 /// That row i of W lies within its `entries` stored values, and its columns within W.
 template <class T, class Pointer>
@@ -189,10 +46,6 @@ void prefetch_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
     __builtin_prefetch(w.indices + f);
     __builtin_prefetch(w.values + f);
   }
-}
-
-int64_t hidden_begin(const Hidden& hidden, int64_t u) {
-  return hidden.indptr ? hidden.indptr[u] : 0;
 }
 
 }  // namespace

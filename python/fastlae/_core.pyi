@@ -62,6 +62,17 @@ def recommend_sparse(
     out: Array,
     num_threads: int,
 ) -> None: ...
+def recommend_factors(
+    P: Array,
+    E: Array,
+    bias: Array | None,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def score_factors(P: Array, E: Array, bias: Array | None, out: Array, num_threads: int) -> None: ...
 def ranking_sums(
     top: Array,
     indptr: Array,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .._packed import PackedSymmetric
+from .factors import recommend_factors, score_factors
 from .gram import gram
 from .score import score
 from .spd_inverse import spd_inverse
@@ -15,7 +16,9 @@ __all__ = [
     "gram",
     "miller_update",
     "recommend",
+    "recommend_factors",
     "score",
+    "score_factors",
     "spd_inverse",
     "topk",
 ]
