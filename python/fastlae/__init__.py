@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import data, evaluation, ops
 from .data import Interactions
 from .errors import (
+    ConvergenceWarning,
     CudaError,
     DataError,
     MemoryNeededError,
@@ -13,7 +14,29 @@ from .errors import (
     NotPositiveDefiniteError,
     UnknownIdError,
 )
-from .models import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE, Popularity, load
+from .models import (
+    DEQL,
+    DLAE,
+    EASE,
+    EDLAE,
+    LAE,
+    LRDEQL,
+    LRDLAE,
+    LREDLAE,
+    LRR,
+    RDLAE,
+    RLAE,
+    SLIM,
+    VLAE,
+    WLAE,
+    LowRankEDLAE,
+    MFDropout,
+    NuclearPower,
+    Popularity,
+    RegularizedPCA,
+    SpectralPath,
+    load,
+)
 from .tune import SweepResult, sweep
 
 __version__ = "0.1.0"
@@ -24,16 +47,29 @@ __all__ = [
     "EASE",
     "EDLAE",
     "LAE",
+    "LRDEQL",
+    "LRDLAE",
+    "LREDLAE",
+    "LRR",
     "RDLAE",
     "RLAE",
+    "SLIM",
+    "VLAE",
+    "WLAE",
+    "ConvergenceWarning",
     "CudaError",
     "DataError",
     "Interactions",
+    "LowRankEDLAE",
+    "MFDropout",
     "MemoryNeededError",
     "ModelFileError",
     "NotFittedError",
     "NotPositiveDefiniteError",
+    "NuclearPower",
     "Popularity",
+    "RegularizedPCA",
+    "SpectralPath",
     "SweepResult",
     "UnknownIdError",
     "__version__",

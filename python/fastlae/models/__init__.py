@@ -6,7 +6,12 @@ from .base import Recommender
 from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
 from .linear import LinearAutoencoder
+from .low_rank_edlae import LowRankEDLAE
 from .popularity import Popularity
+from .projected import LRDEQL, LRDLAE, LREDLAE
+from .slim import SLIM
+from .spectral import LRR, VLAE, WLAE, MFDropout, NuclearPower, RegularizedPCA
+from .spectral_path import SpectralPath
 
 __all__ = [
     "DEQL",
@@ -14,10 +19,22 @@ __all__ = [
     "EASE",
     "EDLAE",
     "LAE",
+    "LRDEQL",
+    "LRDLAE",
+    "LREDLAE",
+    "LRR",
     "RDLAE",
     "RLAE",
+    "SLIM",
+    "VLAE",
+    "WLAE",
     "LinearAutoencoder",
+    "LowRankEDLAE",
+    "MFDropout",
+    "NuclearPower",
     "Popularity",
     "Recommender",
+    "RegularizedPCA",
+    "SpectralPath",
     "load",
 ]

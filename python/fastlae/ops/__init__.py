@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .._packed import PackedSymmetric
+from . import spectral
 from .factors import recommend_factors, score_factors
 from .gram import gram
 from .score import score
+from .slim import slim
 from .spd_inverse import spd_inverse
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
@@ -19,6 +21,8 @@ __all__ = [
     "recommend_factors",
     "score",
     "score_factors",
+    "slim",
     "spd_inverse",
+    "spectral",
     "topk",
 ]

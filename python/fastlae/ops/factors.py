@@ -103,6 +103,7 @@ def score_factors(
     E : ndarray, (items, dim)
         Item vectors of the same dtype, rows contiguous.
     bias : array_like, (items,), optional
+        Added to the scores of every user.
     out : ndarray, (users, items), optional
         Of the same dtype; written instead of a new array.
     num_threads : int

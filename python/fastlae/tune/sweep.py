@@ -270,10 +270,20 @@ def _model_class(model: str | type[LinearAutoencoder]) -> type[LinearAutoencoder
     from ..models.base import Recommender
 
     cls: Any = Recommender.registry.get(model) if isinstance(model, str) else model
-    if not (isinstance(cls, type) and issubclass(cls, LinearAutoencoder)) or cls is LinearAutoencoder:
-        known = sorted(n for n, c in Recommender.registry.items() if issubclass(c, LinearAutoencoder))
+    if not _in_the_diagonal_family(cls):
+        known = sorted(n for n, c in Recommender.registry.items() if _in_the_diagonal_family(c))
         raise ValueError(f"models: expected names or classes among {', '.join(known)}, got {model!r}")
-    return cls
+    found: type[LinearAutoencoder] = cls
+    return found
+
+
+def _in_the_diagonal_family(cls: Any) -> bool:
+    """Whether one inverse makes the model: it says what its diagonals are."""
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, LinearAutoencoder)
+        and cls._diagonals is not LinearAutoencoder._diagonals
+    )
 
 
 def _values(name: str, values: Iterable[float]) -> list[float]:
