@@ -8,6 +8,7 @@ from statistics import mean
 from typing import Any
 
 from .harness import RESULTS
+from .lowrank_report import LOW_RANK
 from .performance import PERFORMANCE
 from .tables import load, table, where
 
@@ -159,7 +160,13 @@ def with_machines(parts: list[tuple[str, str]]) -> str:
     return "\n".join([*lines, "", *(f"[{i}] {machine}.  " for i, machine in enumerate(machines, 1))]).rstrip()
 
 
-SECTIONS: dict[str, Callable[[], str]] = {"ml1m": ml1m, "gowalla": gowalla, "summary": summary, **PERFORMANCE}
+SECTIONS: dict[str, Callable[[], str]] = {
+    "ml1m": ml1m,
+    "gowalla": gowalla,
+    "summary": summary,
+    **PERFORMANCE,
+    **LOW_RANK,
+}
 
 
 def insert(text: str) -> str:
@@ -174,6 +181,9 @@ def insert(text: str) -> str:
 
 def main() -> None:
     """Rewrite the documents in place."""
-    for path in (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "performance.md"):
+    for path in (
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank")),
+    ):
         path.write_text(insert(path.read_text()))
         print("wrote", path.relative_to(ROOT))

@@ -13,7 +13,7 @@ from .. import evaluation, load, tune
 from .._names import did_you_mean
 from ..data import Interactions
 from ..errors import DataError
-from ..models import LinearAutoencoder, Recommender
+from ..models import ItemWeights, LinearAutoencoder, Recommender
 from .names import Names, typed
 from .output import Destination, aligned, destination, writable, write
 
@@ -170,7 +170,8 @@ def sweep(options: Namespace) -> None:
     model_path = writable(options.save_model, force=options.force) if options.save_model else None
     names = options.model or ["EASE", "EDLAE", "DEQL"]
     for name in names:
-        linear(model_class(name), "sweep")
+        if not tune.can_sweep(model_class(name)):
+            raise ValueError(f"sweep needs a linear model of full rank, and {model_class(name).__name__} is none")
     X = read(options)
     parts = X.split(options.protocol, seed=options.seed, **split_options(options))
     if parts.validation is None:
@@ -254,7 +255,7 @@ def model_class(name: str) -> Any:
 def linear(model: Any, command: str) -> None:
     """Refuse models without weights from item to item."""
     cls = model if isinstance(model, type) else type(model)
-    if not issubclass(cls, LinearAutoencoder):
+    if not issubclass(cls, ItemWeights):
         raise ValueError(f"{command} needs a linear model, and {cls.__name__} is none")
 
 
@@ -296,7 +297,7 @@ def _value(text: str) -> Any:
 def _tuned(name: str, given: dict[str, Any], parts: Any, options: Namespace) -> dict[str, Any]:
     """The best point of a small grid on the validation part, for what the user leaves open."""
     cls = model_class(name)
-    if not issubclass(cls, LinearAutoencoder) or "l2" in given or parts.validation is None or options.no_tuning:
+    if not tune.can_sweep(cls) or "l2" in given or parts.validation is None or options.no_tuning:
         return {}
     grid: dict[str, Any] = {key: [given[key]] if key in given else values for key, values in _TRIED.items()}
     best = tune.sweep(

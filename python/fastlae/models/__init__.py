@@ -5,6 +5,7 @@ from __future__ import annotations
 from .base import Recommender
 from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
+from .item_weights import ItemWeights
 from .linear import LinearAutoencoder
 from .low_rank_edlae import LowRankEDLAE
 from .popularity import Popularity
@@ -28,6 +29,7 @@ __all__ = [
     "SLIM",
     "VLAE",
     "WLAE",
+    "ItemWeights",
     "LinearAutoencoder",
     "LowRankEDLAE",
     "MFDropout",

@@ -8,6 +8,7 @@ so an eigensolver needs products with the sparse X and with C only.
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -186,9 +187,9 @@ class ProjectedModel(FactorModel):
         p = np.asarray(self.dropout, dtype=np.float64)
         return p / (1.0 - p) * d + np.asarray(self.l2, dtype=np.float64)
 
+    @abstractmethod
     def _factors(self, projection: Projection) -> tuple[NDArray[Any], NDArray[Any], Eigenpairs]:
         """L, R and the eigenpairs behind them."""
-        raise NotImplementedError
 
     def _fit(self, X: Any) -> None:
         csr = as_csr(X, dtype=check_float(self.dtype), nonnegative=True)

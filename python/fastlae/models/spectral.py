@@ -7,6 +7,7 @@ singular values. A `SpectralPath` computes them once for every model and every h
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,13 +163,13 @@ class SpectralModel(FactorModel):
         self._check_common()
         _check_tol(self.tol)
 
+    @abstractmethod
     def _components(self) -> int | None:
         """How many singular vectors the model has at most, or None: that follows from the singular values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _filter(self, sigma: Vector) -> Vector:
         """f, for all of the singular values that the model has, or for as many as are needed to see where it is 0."""
-        raise NotImplementedError
 
     # What is shared.
 
@@ -432,7 +433,7 @@ class WLAE(SpectralModel):
     def __init__(
         self,
         *,
-        weights: Any,
+        weights: Any = None,
         user_power: float = 0.0,
         popularity_power: float = 0.0,
         tol: float = 1e-4,
@@ -444,6 +445,8 @@ class WLAE(SpectralModel):
 
     def _check(self, n: int) -> None:
         super()._check(n)
+        if self.weights is None:
+            raise ValueError("weights: expected one number per factor, got None")
         weights = check_weights(self.weights, None)
         if len(weights) > n:
             raise ValueError(f"weights: expected at most one per item, {n}, got {len(weights)}")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .sweep import SweepResult, sweep
+from .sweep import SweepResult, can_sweep, sweep
 
-__all__ = ["SweepResult", "sweep"]
+__all__ = ["SweepResult", "can_sweep", "sweep"]

@@ -270,15 +270,15 @@ def _model_class(model: str | type[LinearAutoencoder]) -> type[LinearAutoencoder
     from ..models.base import Recommender
 
     cls: Any = Recommender.registry.get(model) if isinstance(model, str) else model
-    if not _in_the_diagonal_family(cls):
-        known = sorted(n for n, c in Recommender.registry.items() if _in_the_diagonal_family(c))
+    if not can_sweep(cls):
+        known = sorted(n for n, c in Recommender.registry.items() if can_sweep(c))
         raise ValueError(f"models: expected names or classes among {', '.join(known)}, got {model!r}")
     found: type[LinearAutoencoder] = cls
     return found
 
 
-def _in_the_diagonal_family(cls: Any) -> bool:
-    """Whether one inverse makes the model: it says what its diagonals are."""
+def can_sweep(cls: Any) -> bool:
+    """Whether a model is of the diagonal family, which one inverse makes for many hyperparameters."""
     return (
         isinstance(cls, type)
         and issubclass(cls, LinearAutoencoder)
