@@ -132,7 +132,7 @@ def _items_side(X: Csr, weights: Vector | None, operator: GramOperator, k: int, 
 def _users_side(X: Csr, operator: GramOperator, k: int, tol: float) -> Eigenpairs:
     m = X.shape[0]
     if pays_dense(m, k):
-        G = ops.gram(operator.by_item._replace(values=operator.by_item.values), dtype=np.float64)
+        G = ops.gram(operator.by_item, dtype=np.float64, num_threads=operator.num_threads)
         if operator.roots is not None:
             G *= operator.roots[:, None]
             G *= operator.roots
