@@ -9,6 +9,7 @@ from typing import Any
 
 from .embedding_tables import embeddings, implicit_slim, wmf
 from .harness import RESULTS
+from .lowrank_report import LOW_RANK
 from .performance import PERFORMANCE
 from .tables import load, table, where
 
@@ -168,6 +169,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "wmf": wmf,
     "summary": summary,
     **PERFORMANCE,
+    **LOW_RANK,
 }
 
 
@@ -183,6 +185,9 @@ def insert(text: str) -> str:
 
 def main() -> None:
     """Rewrite the documents in place."""
-    for path in (ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "performance.md"):
+    for path in (
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank")),
+    ):
         path.write_text(insert(path.read_text()))
         print("wrote", path.relative_to(ROOT))

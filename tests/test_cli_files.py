@@ -203,6 +203,20 @@ def test_models_without_ids(capsys, here):
     assert run(capsys, "recommend", "p", "--users", 8, "-k", 2)[0] == 0
 
 
+def test_low_rank_and_sparse_models(capsys, here):
+    for name, options in (("LRR", ["--set", "k=8", "--l2", 5]), ("lrdlae", ["--set", "k=8"]), ("SLIM", ["--l2", 5])):
+        assert run(capsys, "fit", "ratings.csv", "--model", name, *options, "-o", "m", "--force")[0] == 0
+        assert run(capsys, "similar", "m", 10, "-k", 2)[0] == 0
+        assert run(capsys, "explain", "m", "--user", 8, "--item", 10)[0] == 0
+    assert (
+        "k: expected at most the number of items"
+        in run(capsys, "fit", "ratings.csv", "--model", "LRDLAE", "-o", "x")[2]
+    )
+    assert "needs a linear model of full rank" in run(capsys, "sweep", "ratings.csv", "--model", "SLIM")[2]
+    code, _, err = run(capsys, "evaluate", "ratings.csv", "--model", "SLIM", "--l2", 5)
+    assert (code, err) == (0, "")
+
+
 def test_help_has_examples(capsys):
     for command in ("fit", "recommend", "evaluate", "sweep", "explain", "similar", "demo"):
         code, out, _ = run(capsys, command, "--help")

@@ -160,6 +160,7 @@ void register_product(py::module_& m);
 void register_row_state(py::module_& m);
 void register_rows(py::module_& m);
 void register_score(py::module_& m);
+void register_slim(py::module_& m);
 void register_spd_inverse(py::module_& m);
 void register_split(py::module_& m);
 void register_topk(py::module_& m);

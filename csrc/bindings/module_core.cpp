@@ -67,6 +67,7 @@ PYBIND11_MODULE(_core, m) {
   register_score(m);
   register_topk(m);
   register_factors(m);
+  register_slim(m);
   register_metrics(m);
   register_split(m);
   register_info(m);

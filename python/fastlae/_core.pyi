@@ -107,6 +107,17 @@ def recommend_factors(
     num_threads: int,
 ) -> None: ...
 def score_factors(P: Array, E: Array, bias: Array | None, out: Array, num_threads: int) -> None: ...
+def slim(
+    G: Array,
+    l1: float,
+    l2: float,
+    nonnegative: bool,
+    tolerance: float,
+    max_sweeps: int,
+    start: tuple[Array, Array, Array] | None,
+    violations: Array,
+    num_threads: int,
+) -> tuple[Array, Array, Array]: ...
 def ranking_sums(
     top: Array,
     indptr: Array,

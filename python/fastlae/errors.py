@@ -21,6 +21,10 @@ class NotPositiveDefiniteError(np.linalg.LinAlgError):
         return error
 
 
+class ConvergenceWarning(UserWarning):
+    """An iteration ended before it was as accurate as asked for; the message says what was reached."""
+
+
 class MemoryNeededError(MemoryError):
     """Something would not fit in memory, noticed before it was begun."""
 

@@ -13,7 +13,7 @@ from .. import load
 from .._names import did_you_mean
 from ..data import Interactions
 from ..errors import DataError
-from ..models import LinearAutoencoder, Recommender
+from ..models import ItemWeights, LinearAutoencoder, Recommender
 from .names import Names, typed
 from .output import Destination, aligned, destination, writable, write
 
@@ -181,7 +181,7 @@ def model_class(name: str) -> Any:
 def linear(model: Any, command: str) -> None:
     """Refuse models without weights from item to item."""
     cls = model if isinstance(model, type) else type(model)
-    if not issubclass(cls, LinearAutoencoder):
+    if not issubclass(cls, ItemWeights):
         raise ValueError(f"{command} needs a linear model, and {cls.__name__} is none")
 
 

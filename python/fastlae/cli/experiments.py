@@ -152,7 +152,7 @@ class _Tuning:
     def best(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """What is chosen for a model beside what is given."""
         cls = model_class(name)
-        if not issubclass(cls, LinearAutoencoder) or "l2" in given or self.options.no_tuning:
+        if not tune.can_sweep(cls) or "l2" in given or self.options.no_tuning:
             return {}
         train, validation, fold_in = self.parts.train, self.parts.validation, self.parts.validation_fold_in
         if validation is None:

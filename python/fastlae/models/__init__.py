@@ -6,10 +6,16 @@ from .base import Recommender
 from .embedding import EmbeddingModel
 from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
+from .item_weights import ItemWeights
 from .linear import LinearAutoencoder
+from .low_rank_edlae import LowRankEDLAE
 from .mf import GRALS, MF
 from .plrec import PLRec
 from .popularity import Popularity
+from .projected import LRDEQL, LRDLAE, LREDLAE
+from .slim import SLIM
+from .spectral import LRR, VLAE, WLAE, MFDropout, NuclearPower, RegularizedPCA
+from .spectral_path import SpectralPath
 from .wmf import WMF, CoFactor
 
 __all__ = [
@@ -19,15 +25,28 @@ __all__ = [
     "EDLAE",
     "GRALS",
     "LAE",
+    "LRDEQL",
+    "LRDLAE",
+    "LREDLAE",
+    "LRR",
     "MF",
     "RDLAE",
     "RLAE",
+    "SLIM",
+    "VLAE",
+    "WLAE",
     "WMF",
     "CoFactor",
     "EmbeddingModel",
+    "ItemWeights",
     "LinearAutoencoder",
+    "LowRankEDLAE",
+    "MFDropout",
+    "NuclearPower",
     "PLRec",
     "Popularity",
     "Recommender",
+    "RegularizedPCA",
+    "SpectralPath",
     "load",
 ]

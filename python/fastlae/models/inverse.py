@@ -56,6 +56,9 @@ class Inverse(Protocol):
     def columns(self, begin: int, end: int) -> NDArray[Any]:
         """C[:, begin:end], dense (n, end - begin)."""
 
+    def times(self, V: NDArray[Any]) -> NDArray[Any]:
+        """C V for a dense V, in the dtype of the inverse."""
+
 
 class ItemsInverse:
     """C as an n x n matrix."""
@@ -110,6 +113,11 @@ class ItemsInverse:
             return self.matrix.columns(np.arange(begin, end), self.num_threads)
         return self.matrix[:, begin:end]
 
+    def times(self, V: NDArray[Any]) -> NDArray[Any]:
+        """C V for a dense V, in the dtype of the inverse."""
+        rows = np.ascontiguousarray(V.T, self.matrix.dtype)
+        return symmetric_product(rows, self.matrix, self.num_threads).T
+
 
 class UsersInverse:
     """M^-1 as a dense m x m matrix, and X beside it."""
@@ -125,6 +133,7 @@ class UsersInverse:
         if by_item.values is not None:
             by_item = by_item._replace(values=by_item.values.astype(matrix.dtype))
         self.by_item = by_item
+        self._by_user: Csr | None = None
         self._row_hashes: tuple[NDArray[np.uint64], NDArray[np.int64]] | None = None
 
     @classmethod
@@ -148,6 +157,13 @@ class UsersInverse:
         with inverting:
             invert_in_place(matrix, num_threads)
         return cls(matrix, X, ridge, roots, num_threads)
+
+    @property
+    def by_user(self) -> Csr:
+        """Xw by rows, made when it is first needed."""
+        if self._by_user is None:
+            self._by_user = self.by_item.transpose()
+        return self._by_user
 
     @staticmethod
     def memory(users: int, items: int, nnz: int, itemsize: int, storage: Storage) -> int:
@@ -197,6 +213,19 @@ class UsersInverse:
     def columns(self, begin: int, end: int) -> NDArray[Any]:
         """C[:, begin:end], dense (n, end - begin)."""
         return self.product(unit_rows(np.arange(begin, end), self.X.shape[1])).T  # C is symmetric
+
+    def times(self, V: NDArray[Any]) -> NDArray[Any]:
+        """C V for a dense V, in the dtype of the inverse."""
+        dtype = self.matrix.dtype
+        scaled = np.ascontiguousarray(V / self.ridge[:, None], dtype)
+        result: NDArray[Any] = scaled - self._explained(scaled) / self.ridge.astype(dtype)[:, None]
+        return result
+
+    def _explained(self, V: NDArray[Any]) -> NDArray[Any]:
+        """Xw^T M^-1 Xw V."""
+        t = ops.score(self.by_user, V, num_threads=self.num_threads)
+        y = symmetric_product(np.ascontiguousarray(t.T), self.matrix, self.num_threads)
+        return ops.score(self.by_item, np.ascontiguousarray(y.T), num_threads=self.num_threads)
 
     def _new_rows(self, X: Csr) -> NDArray[Any]:
         """(x - x Lambda^-1 Xw^T M^-1 Xw) Lambda^-1 for any rows x."""

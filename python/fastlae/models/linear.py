@@ -18,7 +18,6 @@ from .._arrays import parse_device, place_for
 from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
-from ..data.interactions import Interactions
 from ..errors import NotPositiveDefiniteError
 from ..ops.gram import check_float
 from ..ops.score import column_blocks
@@ -39,8 +38,8 @@ from ..ops.weights import (
     diagonal_weights,
 )
 from . import device as on_device
-from .base import Recommender
-from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks, unit_rows
+from .inverse import ItemsInverse, UsersInverse, build_inverse, row_blocks
+from .item_weights import ItemWeights
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -76,11 +75,10 @@ def invertible_ridge(ridge: Vector, d: Vector) -> Vector:
     return np.where((d == 0) & (ridge <= 0), 1.0, ridge)
 
 
-class LinearAutoencoder(Recommender):
+class LinearAutoencoder(ItemWeights):
     """What the full-rank linear autoencoders share; use one of the subclasses."""
 
     # What is learned.
-    item_counts_: Vector
     form_: str
     _weights: Any
     _inverse: ItemsInverse | UsersInverse  # of which W is made when it is needed; absent where _weights is all
@@ -197,12 +195,6 @@ class LinearAutoencoder(Recommender):
         _log.info("%r: fitted %d users x %d items by the %s form, %s", self, *csr.shape, self.form_, self.storage_)
 
     @property
-    def n_items_(self) -> int:
-        """Number of items."""
-        self._check_fitted("item_counts_")
-        return len(self.item_counts_)
-
-    @property
     def _place(self) -> Any:
         """The CUDA device that W lies on, or None."""
         self._check_fitted("item_counts_")
@@ -288,10 +280,6 @@ class LinearAutoencoder(Recommender):
         dtype = (self._inverse.matrix if hasattr(self, "_inverse") else self._weights).dtype
         return dtype
 
-    def _csr(self, X: Any, name: str = "X") -> Csr:
-        self._check_fitted("item_counts_")
-        return as_csr(X, name, dtype=self._learned_dtype, cols=self.n_items_, nonnegative=True)
-
     def _implicit_scores(self, X: Csr) -> NDArray[Any]:
         """X W straight from the inverse, for a block of rows."""
         alpha, beta, row_scale = self._diagonal_vectors
@@ -365,93 +353,6 @@ class LinearAutoencoder(Recommender):
             best_items = np.where(places < 0, -1, np.take_along_axis(items, np.maximum(places, 0), 1))
         return best_items, best
 
-    def similar_items(self, ids: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """For every item, the k others that it recommends most: the largest entries of its row of W.
-
-        Parameters
-        ----------
-        ids : array_like, (items asked for,)
-            Ids for a model fitted on an `Interactions`, else positions.
-        k : int
-            At least 1.
-
-        Returns
-        -------
-        items : ndarray, (items asked for, k)
-            Ids or positions (int32), as `ids` are; empty slots as in `recommend`.
-        weights : ndarray of float32, (items asked for, k)
-
-        Examples
-        --------
-        >>> import fastlae
-        >>> X = fastlae.Interactions([1, 1, 2, 2, 3], ["tea", "milk", "tea", "milk", "nut"])
-        >>> fastlae.EASE(l2=1.0).fit(X).similar_items("tea", k=1)[0]
-        array([['milk']], dtype='<U4')
-        """
-        n = self.n_items_
-        if hasattr(self, "interactions_"):
-            rows = self.interactions_.item_positions(ids)
-            items, weights = self._recommend(unit_rows(rows, n), k, True, None, None)
-            return self._ids_of(items), weights
-        rows = np.atleast_1d(np.asarray(ids))
-        if not rows.size:
-            rows = rows.astype(np.int64)
-        if rows.ndim != 1 or rows.dtype.kind not in "iu":
-            raise TypeError(f"ids: expected item positions (integers), got {rows.dtype}")
-        if rows.size and (rows.min() < 0 or rows.max() >= n):
-            raise ValueError(f"ids: expected positions in 0 .. {n - 1}, got {rows.min()} .. {rows.max()}")
-        return self._recommend(unit_rows(rows, n), k, True, None, None)
-
-    def explain(self, x: Any, item: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float64]]:
-        """Which of a user's items speak for `item`: the contributions x_i W[i, item], largest first.
-
-        Parameters
-        ----------
-        x : sparse matrix, (1, items), or Interactions of one user, or the id of a user
-            A user by id is one of the training, and needs a model fitted on an `Interactions`.
-        item : id, or int
-            Whose score is explained; with a matrix a position, else an id.
-        k : int
-            At most so many contributions.
-
-        Returns
-        -------
-        items : ndarray, (up to k,)
-            Ids, or positions (int32), as `item` is.
-        contributions : ndarray of float64, (up to k,)
-            Over all of the user's items they add up to the score of `item`.
-
-        Examples
-        --------
-        >>> import fastlae
-        >>> X = fastlae.Interactions([1, 1, 2, 2, 3], ["tea", "milk", "tea", "cup", "cup"])
-        >>> fastlae.EASE(l2=1.0).fit(X).explain(2, "milk")[0].tolist()
-        ['tea', 'cup']
-        """
-        self._check_fitted("item_counts_")
-        speaks = hasattr(self, "interactions_") and (isinstance(x, Interactions) or not _is_matrix(x))
-        if speaks:
-            single = not isinstance(x, Interactions)
-            rows, _ = self._rows_of(None, [x]) if single else self._rows_of(x, None)
-            places, parts = self._explain(rows, int(self.interactions_.item_positions([item])[0]), k)
-            return self._ids_of(places), parts
-        return self._explain(x, item, k)
-
-    def _explain(self, x: Any, item: int, k: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        csr = self._csr(x, "x")
-        n = self.n_items_
-        check_count(k, "k")
-        if csr.shape[0] != 1:
-            raise ValueError(f"x: expected one row (one user), got {csr.shape[0]}")
-        if isinstance(item, bool) or not hasattr(item, "__index__"):
-            raise TypeError(f"item: expected a position (an integer), got {item!r}")
-        if not 0 <= item < n:
-            raise ValueError(f"item: expected a position in 0 .. {n - 1}, got {item}")
-        column = np.asarray(self.weights_block(item, item + 1))[:, 0].astype(np.float64)
-        parts = csr.dense_values(np.float64) * column[csr.indices]
-        order = np.lexsort((csr.indices, -parts))[:k]
-        return csr.indices[order], parts[order]
-
     def sparsify(self, *, top_k: int | None = None, threshold: float | None = None) -> Self:
         """A fitted copy that keeps only the largest weights, as a CSR matrix.
 
@@ -484,7 +385,7 @@ class LinearAutoencoder(Recommender):
                 drop = np.argpartition(-size, top_k - 1, axis=0)[top_k:]
                 np.put_along_axis(block, drop, 0, axis=0)
             blocks.append(sp.csc_matrix(block))
-        kept = type(self)(**{**self.get_params(), "device": None})
+        kept = type(self)(**{name: None if name == "device" else v for name, v in self.get_params().items()})
         kept.item_counts_ = self.item_counts_
         if hasattr(self, "interactions_"):
             kept.interactions_ = self.interactions_
@@ -538,11 +439,6 @@ class LinearAutoencoder(Recommender):
             X = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), (order, n))
             self._inverse = UsersInverse(matrix, X, arrays["ridge"], arrays.get("roots"), threads)
         self._diagonal_vectors = Diagonals(arrays["alpha"], arrays["beta"], arrays.get("row_scale"))
-
-
-def _is_matrix(x: Any) -> bool:
-    """Whether `x` holds interactions by position, rather than being an id."""
-    return is_sparse(x) or isinstance(x, Csr) or (isinstance(x, (np.ndarray, list)) and np.ndim(x) == 2)
 
 
 def check_condition(c: Vector, diagonal: Vector, dtype: Any) -> None:

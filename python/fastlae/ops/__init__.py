@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .._packed import PackedSymmetric
+from . import spectral
 from .factors import recommend_factors, score_factors
 from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
 from .score import score
+from .slim import slim
 from .slim_lle import slim_lle
 from .spd_inverse import inverse_residual, spd_inverse
 from .topk import recommend, topk
@@ -25,7 +27,9 @@ __all__ = [
     "recommend_factors",
     "score",
     "score_factors",
+    "slim",
     "slim_lle",
     "spd_inverse",
+    "spectral",
     "topk",
 ]

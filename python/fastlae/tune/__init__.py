@@ -5,6 +5,6 @@ from __future__ import annotations
 from .result import SweepResult
 from .search import SearchResult, search
 from .sparsity import sparsity
-from .sweep import sweep
+from .sweep import can_sweep, sweep
 
-__all__ = ["SearchResult", "SweepResult", "search", "sparsity", "sweep"]
+__all__ = ["SearchResult", "SweepResult", "can_sweep", "search", "sparsity", "sweep"]

@@ -269,10 +269,20 @@ def _model_class(model: str | type[LinearAutoencoder]) -> type[LinearAutoencoder
     from ..models.base import Recommender
 
     cls: Any = Recommender.registry.get(model) if isinstance(model, str) else model
-    if not (isinstance(cls, type) and issubclass(cls, LinearAutoencoder)) or cls is LinearAutoencoder:
-        known = sorted(n for n, c in Recommender.registry.items() if issubclass(c, LinearAutoencoder))
+    if not can_sweep(cls):
+        known = sorted(n for n, c in Recommender.registry.items() if can_sweep(c))
         raise ValueError(f"models: expected names or classes among {', '.join(known)}, got {model!r}")
-    return cls
+    found: type[LinearAutoencoder] = cls
+    return found
+
+
+def can_sweep(cls: Any) -> bool:
+    """Whether a model is of the diagonal family, which one inverse makes for many hyperparameters."""
+    return (
+        isinstance(cls, type)
+        and issubclass(cls, LinearAutoencoder)
+        and cls._diagonals is not LinearAutoencoder._diagonals
+    )
 
 
 def _values(name: str, values: Iterable[float]) -> list[float]:
