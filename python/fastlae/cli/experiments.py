@@ -14,7 +14,7 @@ from .. import evaluation, tune
 from ..data import Split, load_split
 from ..errors import DataError
 from ..models import LinearAutoencoder
-from .commands import MAIN, describe, hyperparameters, linear, model_class, read
+from .commands import MAIN, describe, hyperparameters, model_class, read
 from .names import Names
 from .output import aligned, destination, writable, write
 from .report import Measured, Person, Report, recall_note
@@ -97,7 +97,8 @@ def sweep(options: Namespace) -> None:
             raise ValueError(f"--plot {plot_path}: expected a name that ends in .png, .svg or .pdf")
     names = options.model or ["EASE", "EDLAE", "DEQL"]
     for name in names:
-        linear(model_class(name), "sweep")
+        if not tune.can_sweep(model_class(name)):
+            raise ValueError(f"sweep needs a linear model of full rank, and {model_class(name).__name__} is none")
     parts, title = _split(options, Stages())
     if parts.validation is None:
         raise DataError("the split has no validation part: --validation says how large it is to be")
