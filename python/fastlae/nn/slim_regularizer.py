@@ -40,7 +40,7 @@ class SLIMRegularizer:
     >>> E = torch.ones(3, 1, requires_grad=True)
     >>> loss = regularizer(E)
     >>> loss.backward()
-    >>> round(float(loss), 4), E.grad.shape
+    >>> round(loss.item(), 4), E.grad.shape
     (1.28, torch.Size([3, 1]))
     """
 
