@@ -178,12 +178,16 @@ SECTIONS: dict[str, Callable[[], str]] = {
 }
 
 
+# What measures a section that is not named after its benchmark.
+COMMANDS = {f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")}
+
+
 def insert(text: str) -> str:
     """Replace what lies between the marks of every section; one without results says so."""
     for name, section in SECTIONS.items():
         pattern = rf"(<!-- bench:{name} -->\n).*?(<!-- /bench -->)"
         if re.search(pattern, text, flags=re.DOTALL):
-            body = section() or f"Not measured: `python -m bench {name}`."
+            body = section() or f"Not measured: `python -m bench {COMMANDS.get(name, name)}`."
             text = re.sub(pattern, lambda m, b=body: f"{m[1]}{b}\n{m[2]}", text, flags=re.DOTALL)
     return text
 

@@ -111,7 +111,8 @@ def dropout_threshold(sigma: Any, keep: float) -> tuple[float, int]:
     Examples
     --------
     >>> import fastlae
-    >>> fastlae.ops.spectral.dropout_threshold([6.0, 3.0, 1.0], 0.8)
+    >>> threshold, rank = fastlae.ops.spectral.dropout_threshold([6.0, 3.0, 1.0], 0.8)
+    >>> round(threshold, 6), rank
     (1.5, 2)
     """
     sigma = np.asarray(sigma, np.float64)
