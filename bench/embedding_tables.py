@@ -8,7 +8,7 @@ from typing import Any
 from .harness import RESULTS
 from .tables import load, seconds, table, where
 
-FIGURES = RESULTS.parents[1] / "docs" / "figures"
+FIGURES = RESULTS.parents[1] / "docs" / "img"
 COLOURS = {"MF": "tab:blue", "MF + ImplicitSLIM": "tab:orange", "EASE": "tab:gray"}
 
 
@@ -130,5 +130,5 @@ def draw(results: Any) -> None:
 
 def _write(figure: Any, name: str) -> None:
     figure.tight_layout()
-    figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
-    print("wrote", f"docs/figures/{name}.svg")
+    figure.savefig(FIGURES / f"{name}.png", dpi=110, metadata={"Software": None})
+    print("wrote", f"docs/img/{name}.png")

@@ -10,7 +10,6 @@ of every seed.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
@@ -19,7 +18,7 @@ import scipy.sparse as sp
 
 import fastlae
 
-from .harness import RESULTS, data_folder, machine, save
+from .harness import data_folder, earlier, save
 
 DIMS = (32, 64, 128, 256, 512)
 SEEDS = (0, 1, 2)
@@ -151,8 +150,7 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """The study, written as it goes; or the convergence of its chosen points."""
     options = arguments().parse_args()
-    path = RESULTS / "embeddings.json"
-    old = json.loads(path.read_text())["results"] if path.exists() else {}
+    old = earlier("embeddings") or {}
     results: dict[str, Any] = {"data": old.get("data", {}), "convergence": old.get("convergence", {})}
     end = time.monotonic() + 60 * options.minutes
     for dim in options.dims if options.convergence is None else []:
@@ -171,7 +169,7 @@ def main() -> None:
                 row = {"method": method, "dim": dim, **found, "test": measured(method, dim, found, splits)}
                 entry["rows"].append(row)
                 print(name, {k: v for k, v in row.items() if k != "trials"}, flush=True)
-                path.write_text(json.dumps({"machine": machine(), "results": results}, indent=1) + "\n")
+                save("embeddings", results)
     if options.convergence is not None:
         for name in options.data:
             split = fastlae.data.split_strong(interactions(name), seed=SEEDS[0])

@@ -6,7 +6,6 @@ and all are put into one file. `bars` in it are what the library is to reach on 
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import time
@@ -19,7 +18,7 @@ import fastlae
 from fastlae import ops
 from fastlae.ops import device
 
-from .harness import RESULTS, save
+from .harness import earlier, save
 
 # users, items, interactions
 SHAPES = {"ml-20m": (136_677, 20_108, 9_990_682), "msd": (571_355, 41_140, 33_633_450)}
@@ -217,9 +216,8 @@ def main() -> None:
 
     torch.backends.cuda.matmul.allow_tf32 = False
     cases = {"machine": machine, "gram": gram, "recommend": recommend, "inverse": inverse, "fit": fit}
-    path = RESULTS / "gpu.json"
     asked = os.environ.get("FASTLAE_GPU_CASES")
-    results: dict[str, Any] = json.loads(path.read_text())["results"] if asked and path.exists() else {}
+    results: dict[str, Any] = (earlier("gpu") or {}) if asked else {}
     results["cublas"] = cuda().cublas_version()
     for name in asked.split(",") if asked else cases:
         results[name] = cases[name](torch)

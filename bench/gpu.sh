@@ -69,11 +69,11 @@ if wants test; then
 recommend or topk or score or model or form or sweep or weights or miller or fitted)"
 fi
 if wants bench; then
-  rm -f bench/results/gpu.json
+  rm -f bench/results/*/gpu.json
   for case in machine gram recommend inverse fit; do
     FASTLAE_GPU_CASES=$case part "bench $case" 100 "$python" -m bench gpu
   done
-  cp -f bench/results/gpu.json "$out/" 2>/dev/null
+  cp -f bench/results/*/gpu.json "$out/" 2>/dev/null
 fi
 if wants sanitize && command -v compute-sanitizer >/dev/null; then
   # Freed memory goes back at once, so that what is read or written after its end is seen.
