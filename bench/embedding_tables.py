@@ -93,9 +93,8 @@ def draw(results: Any) -> None:
     except ImportError:
         print("no plots: matplotlib is not installed")
         return
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "fastlae"
-    from matplotlib import pyplot
+    matplotlib.use("Agg")
+    from matplotlib import pyplot, ticker
 
     FIGURES.mkdir(exist_ok=True)
     data = results["data"]
@@ -112,7 +111,8 @@ def draw(results: Any) -> None:
                 dims, [min(v) for v in values], [max(v) for v in values], alpha=0.15, color=COLOURS[method]
             )
         axis.set(xscale="log", xlabel="dim", ylabel="NDCG@100, test users", title=name)
-        axis.set_xticks(dims, map(str, dims), minor=False)
+        axis.set_xticks(dims, map(str, dims))
+        axis.minorticks_off()
         axis.legend()
     _write(figure, "embeddings_by_dim")
     if curves := results["convergence"]:
@@ -123,6 +123,9 @@ def draw(results: Any) -> None:
                 x, y = [p["seconds"] for p in points], [p["ndcg@100"] for p in points]
                 axis.plot(x, y, line, markersize=10 if method == "EASE" else 3, color=COLOURS[method], label=method)
             axis.set(xscale="log", xlabel="seconds of training", ylabel="NDCG@100, test users")
+            axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+            axis.minorticks_off()
             axis.set_title(f"{name}, dim {entry['dim']}")
             axis.legend()
         _write(figure, "embeddings_by_time")

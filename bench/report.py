@@ -14,6 +14,7 @@ from .performance import PERFORMANCE
 from .tables import load, load_all, table, where
 
 ROOT = RESULTS.parents[1]
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank"))]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
     ("UltraGCN (published)", 0.2787, 0.2642),
@@ -194,9 +195,6 @@ def insert(text: str) -> str:
 
 def main() -> None:
     """Rewrite the documents in place."""
-    for path in (
-        ROOT / "README.md",
-        *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank")),
-    ):
+    for path in DOCUMENTS:
         path.write_text(insert(path.read_text()))
         print("wrote", path.relative_to(ROOT))

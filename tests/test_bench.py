@@ -11,7 +11,6 @@ from bench.__main__ import LONG, benchmarks
 from bench.harness import Worker, alternate, fit_power, folder_of, merge_rows
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "docs" / "results.md", ROOT / "docs" / "performance.md"]
 
 
 def test_exponent_of_a_power():
@@ -76,11 +75,11 @@ def test_marks_without_results_say_so(tmp_path, monkeypatch):
     assert text == "a\n<!-- bench:gram -->\nNot measured: `python -m bench gram`.\n<!-- /bench -->\nb\n"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", report.DOCUMENTS, ids=lambda path: path.name)
 def test_documents_hold_what_was_measured(path):
     text = path.read_text()
     assert report.insert(text) == text, "run `python -m bench report`"
-    assert all(f"bench:{name} -->" in "".join(p.read_text() for p in DOCUMENTS) for name in report.SECTIONS)
+    assert all(f"bench:{name} -->" in "".join(p.read_text() for p in report.DOCUMENTS) for name in report.SECTIONS)
 
 
 @pytest.mark.parametrize(
