@@ -9,7 +9,7 @@ void register_topk(py::module_& m) {
   m.def(
       "topk",
       [](const py::array& s, const py::object& scale, const py::object& seen, const py::object& columns,
-         const py::array& items, const py::array& scores, int num_threads, const py::object& hint) {
+         const py::array& items, const py::array& scores, int num_threads) {
         const Context context = make_context(num_threads);
         dispatch(s, "scores", [&](auto zero) {
           using T = decltype(zero);
@@ -17,17 +17,30 @@ void register_topk(py::module_& m) {
           const T* factor = scale.is_none() ? nullptr : vector<const T>(scale.cast<py::array>(), "scale", from.cols);
           const Hidden hidden = hidden_view(seen, columns, from.rows, from.cols);
           const auto [to_items, to_scores] = best_views(items, scores, from.rows);
-          MatrixView<const std::int32_t> known;
-          if (!hint.is_none()) {
-            known = matrix<const std::int32_t>(hint.cast<py::array>(), "hint");
-            if (known.rows != from.rows) throw py::value_error("hint: expected " + std::to_string(from.rows) + " rows");
-          }
           py::gil_scoped_release release;
-          topk<T>(from, factor, hidden, to_items, to_scores, context, known);
+          topk<T>(from, factor, hidden, to_items, to_scores, context);
         });
       },
       py::arg("scores"), py::arg("scale"), py::arg("seen"), py::arg("columns"), py::arg("items"), py::arg("out"),
-      py::arg("num_threads"), py::arg("hint") = py::none(), "the k best of every row");
+      py::arg("num_threads"), "the k best of every row");
+  m.def(
+      "topk_scaled",
+      [](const py::array& s, const py::array& scales, const py::object& seen, const py::array& items, std::int64_t k,
+         int num_threads) {
+        const Context context = make_context(num_threads);
+        dispatch(s, "scores", [&](auto zero) {
+          using T = decltype(zero);
+          const auto from = matrix<const T>(s, "scores");
+          const auto factors = matrix<const T>(scales, "scales");
+          if (factors.cols != from.cols || k < 1) throw py::value_error("scales: expected as many columns as scores");
+          const Hidden hidden = hidden_view(seen, py::none(), from.rows, from.cols);
+          auto* const to = vector<std::int32_t>(items, "items", factors.rows * from.rows * k);
+          py::gil_scoped_release release;
+          topk_scaled<T>(from, factors, hidden, to, k, context);
+        });
+      },
+      py::arg("scores"), py::arg("scales"), py::arg("seen"), py::arg("items"), py::arg("k"), py::arg("num_threads"),
+      "the items of topk for every one of the scales");
   m.def(
       "recommend",
       [](const py::array& indptr, const py::array& indices, const py::object& values, const py::array& w,

@@ -202,16 +202,11 @@ class RowSelector {
   T* row() { return row_.get(); }
 
   /// The k best of them but for what is hidden, which they lose.
-  /// Scores up to `bar` may be passed over.
-  void operator()(const Hidden& hidden, int64_t u, std::int32_t* items, float* scores,
-                  T bar = -std::numeric_limits<T>::infinity()) {
+  void operator()(const Hidden& hidden, int64_t u, std::int32_t* items, float* scores) {
     Selector<T> selector(k_, candidates_.get());
     int64_t at = hidden_begin(hidden, u);
     hide(hidden, u, 0, n_, at, row());
-    if (bar > -std::numeric_limits<T>::infinity())
-      selector.raise(bar);
-    else
-      selector.foresee(row(), n_, maxima_);
+    selector.foresee(row(), n_, maxima_);
     selector.offer(above_, row(), n_, 0);
     finish(candidates_.get(), selector.end() - selector.begin(), k_, items, scores);
   }

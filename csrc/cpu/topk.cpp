@@ -48,36 +48,36 @@ void prefetch_row(const CsrView<T, Pointer>& w, int64_t i, int64_t entries) {
   }
 }
 
-/// Whether nobody, or user u, may be recommended item i.
-bool is_hidden(const Hidden& hidden, int64_t u, std::int32_t i) {
-  if (hidden.columns && hidden.columns[i]) return true;
-  return hidden.indptr &&
-         std::binary_search(hidden.indices + hidden.indptr[u], hidden.indices + hidden.indptr[u + 1], i);
+/// Sets what is hidden in row u to NaN, which stays NaN under any scale and is above nothing.
+template <class T>
+void blot_out(const Hidden& hidden, int64_t u, int64_t n, T* row) {
+  constexpr T nothing = std::numeric_limits<T>::quiet_NaN();
+  if (hidden.indptr)
+    for (int64_t at = hidden.indptr[u]; at < hidden.indptr[u + 1]; ++at) row[hidden.indices[at]] = nothing;
+  if (hidden.columns)
+    for (int64_t j = 0; j < n; ++j)
+      if (hidden.columns[j]) row[j] = nothing;
 }
 
-/// A score that at least k items of row u exceed, or -infinity where the hint does not tell.
+/// What lies just below the worst of k scores that are known, or -infinity where fewer are.
 template <class T>
-T hinted_bar(MatrixView<const std::int32_t> hint, const MatrixView<const T>& s, const T* scale, const Hidden& hidden,
-             int64_t u, int64_t k) {
+T bar_below(const std::int32_t* known, int64_t k, const T* row, const T* scale) {
+  constexpr T lowest = -std::numeric_limits<T>::infinity();
   T least = std::numeric_limits<T>::infinity();
-  int64_t count = 0;
-  for (int64_t h = 0; h < hint.cols; ++h) {
-    const std::int32_t i = hint.row(u)[h];
-    if (i < 0 || i >= s.cols || is_hidden(hidden, u, i)) continue;
-    const T score = scale ? s.row(u)[i] * scale[i] : s.row(u)[i];
-    if (!(score > -std::numeric_limits<T>::infinity())) continue;
+  for (int64_t r = 0; r < k; ++r) {
+    if (known[r] < 0) return lowest;
+    const T score = row[known[r]] * scale[known[r]];
+    if (!(score > lowest)) return lowest;
     least = std::min(least, score);
-    ++count;
   }
-  if (count < k) return -std::numeric_limits<T>::infinity();
-  return std::nextafter(least, -std::numeric_limits<T>::infinity());  // so that what is equal to the least gets in
+  return std::nextafter(least, lowest);  // so that what is equal to the least gets in
 }
 
 }  // namespace
 
 template <class T>
 void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixView<std::int32_t> items,
-          MatrixView<float> scores, const Context& context, MatrixView<const std::int32_t> hint) {
+          MatrixView<float> scores, const Context& context) {
   parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
     RowSelector<T> select(s.cols, items.cols);
     for (int64_t u = first; u < last; ++u) {
@@ -87,8 +87,38 @@ void topk(MatrixView<const T> s, const T* scale, const Hidden& hidden, MatrixVie
         for (int64_t j = 0; j < s.cols; ++j) copy[j] = row[j] * scale[j];
       else
         std::copy_n(row, s.cols, copy);
-      const T bar = hinted_bar(hint, s, scale, hidden, u, items.cols);
-      select(hidden, u, items.row(u), scores.row(u), bar);
+      select(hidden, u, items.row(u), scores.row(u));
+    }
+  });
+}
+
+template <class T>
+void topk_scaled(MatrixView<const T> s, MatrixView<const T> scales, const Hidden& hidden, std::int32_t* items,
+                 int64_t k, const Context& context) {
+  const simd::Above<T> above = simd::above<T>();
+  parallel_for(context, s.rows, 4, [&](int64_t first, int64_t last, int) {
+    const std::unique_ptr<T[]> row(new T[static_cast<std::size_t>(s.cols)]);
+    const std::unique_ptr<T[]> scaled(new T[static_cast<std::size_t>(s.cols)]);
+    const std::unique_ptr<Candidate<T>[]> buffer(
+        new Candidate<T>[static_cast<std::size_t>(Selector<T>::room(k, s.cols))]);
+    std::vector<float> scores(static_cast<std::size_t>(k));
+    std::vector<T> maxima;
+    for (int64_t u = first; u < last; ++u) {
+      std::copy_n(s.row(u), s.cols, row.get());
+      blot_out(hidden, u, s.cols, row.get());
+      for (int64_t c = 0; c < scales.rows; ++c) {
+        const T* const scale = scales.row(c);
+        for (int64_t j = 0; j < s.cols; ++j) scaled[j] = row[j] * scale[j];
+        std::int32_t* const best = items + (c * s.rows + u) * k;
+        Selector<T> selector(k, buffer.get());
+        const T bar = c > 0 ? bar_below(best - s.rows * k, k, row.get(), scale) : -std::numeric_limits<T>::infinity();
+        if (std::isfinite(bar))
+          selector.raise(bar);
+        else
+          selector.foresee(scaled.get(), s.cols, maxima);
+        selector.offer(above, scaled.get(), s.cols, 0);
+        finish(buffer.get(), selector.end() - selector.begin(), k, best, scores.data());
+      }
     }
   });
 }
@@ -187,7 +217,9 @@ FASTLAE_SPARSE(double, std::int32_t)
 FASTLAE_SPARSE(double, std::int64_t)
 #define FASTLAE_TOPK(T)                                                                                            \
   template void topk<T>(MatrixView<const T>, const T*, const Hidden&, MatrixView<std::int32_t>, MatrixView<float>, \
-                        const Context&, MatrixView<const std::int32_t>);
+                        const Context&);                                                                           \
+  template void topk_scaled<T>(MatrixView<const T>, MatrixView<const T>, const Hidden&, std::int32_t*, int64_t,    \
+                               const Context&);
 FASTLAE_TOPK(float)
 FASTLAE_TOPK(double)
 

@@ -71,7 +71,9 @@ def topk(
     items: Array,
     out: Array,
     num_threads: int,
-    hint: Array | None = None,
+) -> None: ...
+def topk_scaled(
+    scores: Array, scales: Array, seen: tuple[Array, Array] | None, items: Array, k: int, num_threads: int
 ) -> None: ...
 def recommend(
     indptr: Array,

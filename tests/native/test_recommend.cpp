@@ -53,19 +53,21 @@ void check(int64_t users, int64_t items, int64_t k, bool valued) {
     Matrix<float> best(users, k), best_scores(users, k), best_sparse(users, k);
     recommend<T>(x, static_cast<MatrixView<const T>>(w.view()), hidden, found.view(), best.view(), context(threads));
     topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
-    // A hint changes nothing: the lists of other scores, with places that are empty, hidden or out of range.
-    std::vector<T> scale;
-    for (int64_t j = 0; j < items; ++j) scale.push_back(T(1) + T(j % 5) / 4);
-    Matrix<std::int32_t> plain(users, k), hinted(users, k), odd(users, k);
-    Matrix<float> plain_best(users, k), hinted_best(users, k);
-    topk<T>(s.view(), scale.data(), hidden, plain.view(), plain_best.view(), context(threads));
-    for (int64_t u = 0; u < users; ++u)
-      for (int64_t r = 0; r < k; ++r)
-        odd(u, r) = u % 3 == 0 ? from_scores(u, r) : static_cast<std::int32_t>(r * 11 - 1 + u % 3 * items / 2);
-    for (auto* const hint : {&from_scores, &plain, &odd}) {
-      topk<T>(s.view(), scale.data(), hidden, hinted.view(), hinted_best.view(), context(threads), hint->view());
-      CHECK(hinted.same_bits(plain) && hinted_best.same_bits(plain_best), "with a hint, %d threads", threads);
+    // All of many scales at once, with a column that never wins.
+    Matrix<T> scales(4, items);
+    for (int64_t c = 0; c < 4; ++c)
+      for (int64_t j = 0; j < items; ++j)
+        scales(c, j) = j == 3 ? std::numeric_limits<T>::quiet_NaN() : T(1) - T((j + 2 * c) % 5) / 4;
+    std::vector<std::int32_t> scaled(static_cast<std::size_t>(4 * users * k));
+    topk_scaled<T>(s.view(), scales.view(), hidden, scaled.data(), k, context(threads));
+    for (int64_t c = 0; c < 4; ++c) {
+      Matrix<std::int32_t> plain(users, k);
+      topk<T>(s.view(), scales.view().row(c), hidden, plain.view(), best_scores.view(), context(threads));
+      for (int64_t u = 0; u < users; ++u)
+        for (int64_t r = 0; r < k; ++r)
+          CHECK(scaled[static_cast<std::size_t>((c * users + u) * k + r)] == plain(u, r), "scale %d", int(c));
     }
+    topk<T>(s.view(), nullptr, hidden, from_scores.view(), best_scores.view(), context(threads));
     recommend<T>(x, sparse_w, static_cast<int64_t>(w_values.size()), hidden, from_sparse.view(), best_sparse.view(),
                  context(threads));
     Matrix<std::int32_t> from_narrow(users, k);

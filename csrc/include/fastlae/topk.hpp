@@ -24,10 +24,16 @@ void topk(MatrixView<const T> s,  // (rows, n)
           const Hidden& hidden,
           MatrixView<std::int32_t> items,  // (rows, k) out
           MatrixView<float> scores,        // (rows, k) out
-          const Context& context,
-          // (rows, any) items that may do well, each once, -1 for none, as an earlier call found them: what is worse
-          // than the worst of them is turned away at once. They do not change the result.
-          MatrixView<const std::int32_t> hint = {});
+          const Context& context);
+
+/// topk with every one of many scales, without the scores: a row is read once for all of them, and what did well with
+/// one scale raises the bar for the next. A sweep's models differ by such scales.
+template <class T>
+void topk_scaled(MatrixView<const T> s,       // (rows, n)
+                 MatrixView<const T> scales,  // (count, n) each multiplies the columns
+                 const Hidden& hidden,
+                 std::int32_t* items,  // (count, rows, k) out
+                 std::int64_t k, const Context& context);
 
 /// topk(X W) without ever holding X W. A row of X with no entries gets no items.
 /// W is stored as float, double, Float16 or Bfloat16; x and sums are in its accumulator.

@@ -414,9 +414,9 @@ def unit_rows(positions: NDArray[Any], n: int) -> Csr:
     return Csr(np.arange(count + 1, dtype=np.int64), positions.astype(np.int32), None, (count, n))
 
 
-def row_blocks(rows: int, cols: int, itemsize: int) -> list[tuple[int, int]]:
+def row_blocks(rows: int, cols: int, itemsize: int, most_rows: int = 512) -> list[tuple[int, int]]:
     """Row ranges whose dense scores take a bounded amount of memory."""
-    step = max(1, min(512, int(_BLOCK_BYTES / max(1, cols * itemsize))))
+    step = max(1, min(most_rows, int(_BLOCK_BYTES / max(1, cols * itemsize))))
     return [(begin, min(rows, begin + step)) for begin in range(0, rows, step)]
 
 

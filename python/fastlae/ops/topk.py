@@ -73,16 +73,18 @@ def topk(
     return topk_checked(scores, k, scale, seen, columns, threads)
 
 
-def topk_checked(
-    scores: NDArray[Any], k: int, scale: Any, seen: Any, columns: Any, num_threads: int, hint: Any = None
-) -> Pair:
-    """`topk` after its checks; `seen` and `columns` as `hidden_items` gives them.
-
-    `hint` (rows, k): items of an earlier call that may do well here too. With a good one it takes half the time.
-    """
+def topk_checked(scores: NDArray[Any], k: int, scale: Any, seen: Any, columns: Any, num_threads: int) -> Pair:
+    """`topk` after its checks; `seen` and `columns` as `hidden_items` gives them."""
     items, best = allocate(len(scores), k)
-    core_for(scores).topk(scores, scale, seen, columns, items, best, num_threads, hint)
+    core_for(scores).topk(scores, scale, seen, columns, items, best, num_threads)
     return items, best
+
+
+def topk_scaled(scores: NDArray[Any], k: int, scales: NDArray[Any], seen: Any, num_threads: int) -> NDArray[np.int32]:
+    """The items of `topk` (scales, rows, k) for every row of `scales` (scales, n), which may hold NaN: never taken."""
+    items = np.empty((len(scales), len(scores), k), np.int32)
+    core_for(scores).topk_scaled(scores, scales, seen, items.reshape(-1), k, num_threads)
+    return items
 
 
 def slice_hidden(seen: tuple[Any, Any] | None, begin: int, end: int) -> tuple[Any, Any] | None:

@@ -26,7 +26,7 @@ from ..models.full_rank import DEQL
 from ..models.inverse import Inverse, ItemsInverse, build_inverse, choose_form, row_blocks, take_rows
 from ..models.linear import LinearAutoencoder, check_condition, gram_diagonal, invertible_ridge, user_weights
 from ..ops.gram import check_float
-from ..ops.topk import allocate, check_count, hidden_items, slice_hidden, topk_checked
+from ..ops.topk import check_count, hidden_items, slice_hidden, topk_scaled
 from ..ops.weights import check_number, deql_scale
 from .checkpoint import Checkpoint, fingerprint
 from .result import SweepResult
@@ -197,7 +197,6 @@ class _Host:
         self.X, self.asked, self.dtype, self.num_threads = X, asked, dtype, num_threads
         self.power: float | None = None
         self.kept: Any = None
-        self.hint: Any = None  # what did well with one inverse does well with the next
 
     def inverse(self, weights: Any, power: float, ridge: Any, form: str) -> Inverse:
         """The inverse for one Lambda."""
@@ -215,22 +214,17 @@ class _Host:
 
     def rank(self, inverse: Inverse, scales: list[Any], never: Any, k: int) -> list[Any]:
         """The k best items of every row asked for, for every column scaling of X C, seen items masked."""
-        X, threads, hint = self.asked, self.num_threads, self.hint
-        seen, columns = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
+        X = self.asked
+        seen, _ = hidden_items(X, X.shape[1], exclude_seen=True, items=None, forbid=None)
         # What nobody touched never wins: NaN is above nothing, and costs less than to look for it.
-        scales = [np.where(never, np.nan, scale).astype(scale.dtype) for scale in scales]
-        lists = [allocate(X.shape[0], k)[0] for _ in scales]
-        for begin, end in row_blocks(*X.shape, scales[0].itemsize):
+        stack = np.where(never, np.nan, np.stack(scales)).astype(scales[0].dtype)
+        lists = np.empty((len(scales), X.shape[0], k), np.int32)
+        for begin, end in row_blocks(*X.shape, stack.itemsize, most_rows=8192):
             whole = begin == 0 and end == X.shape[0]
             scores = inverse.product(X if whole else X.rows(begin, end))
-            hidden = slice_hidden(seen, begin, end)
-            known = None if hint is None else hint[begin:end]
-            for scale, items in zip(scales, lists, strict=True):
-                known = items[begin:end] = topk_checked(scores, k, scale, hidden, columns, threads, known)[0]
-        for items in lists:
-            items[np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
-        self.hint = lists[-1]
-        return lists
+            lists[:, begin:end] = topk_scaled(scores, k, stack, slice_hidden(seen, begin, end), self.num_threads)
+        lists[:, np.diff(X.indptr) == 0] = -1  # a user with nothing is recommended nothing, as the models do it
+        return list(lists)
 
 
 def _points(
