@@ -164,6 +164,8 @@ class Cholesky {
         std::copy_n(problem_.shared.row(i), i + 1, a + i * stride_);
         a[i * stride_ + i] += problem_.ridge[r];
       }
+      for (int64_t i = problem_.p.cols; i < dim; ++i)
+        a[i * stride_ + i] = T(1);  // the padding is no part of the matrix
       for (const AlsTerm<T>& t : problem_.terms)
         for (int64_t k = t.x.indptr[r]; k < t.x.indptr[r + 1]; k += kGathered) {
           const int64_t count = std::min(kGathered, t.x.indptr[r + 1] - k);
@@ -213,10 +215,10 @@ void als_rows(const AlsTerm<T>* terms, int count, MatrixView<const T> shared, co
     return;
   }
   std::vector<std::unique_ptr<Cholesky<T>>> own(static_cast<std::size_t>(threads));
-  parallel_for(context, p.rows, 4, [&](int64_t first, int64_t last, int thread) {
+  parallel_for(context, p.rows, 1, [&](int64_t r, int64_t, int thread) {
     auto& mine = own[static_cast<std::size_t>(thread)];
     if (!mine) mine = std::make_unique<Cholesky<T>>(problem);
-    for (int64_t r = first; r < last; ++r) mine->solve(r);
+    mine->solve(r);
   });
 }
 

@@ -14,6 +14,10 @@
 
 namespace fastlae {
 
+/// When a thread last looked whether its caller wants to stop. It outlives regions: a kernel of many short ones looks,
+/// too.
+inline thread_local std::chrono::steady_clock::time_point last_poll{};
+
 /// The threads of one parallel region: they stop together, on an error or at the caller's wish.
 class Team {
  public:
@@ -26,8 +30,8 @@ class Team {
   void poll(int thread, double done) {
     if (thread != 0 || !context_.poll) return;
     const auto now = std::chrono::steady_clock::now();
-    if (now - last_poll_ < std::chrono::milliseconds(50)) return;
-    last_poll_ = now;
+    if (now - last_poll < std::chrono::milliseconds(50)) return;
+    last_poll = now;
     if (context_.poll(done)) {
       cancelled_ = true;
       stop_.store(true, std::memory_order_relaxed);
@@ -57,7 +61,6 @@ class Team {
   int threads_;
   std::atomic<bool> stop_{false};
   bool cancelled_ = false;  // written and read by thread 0 alone
-  std::chrono::steady_clock::time_point last_poll_ = std::chrono::steady_clock::now();
   std::mutex mutex_;
   std::exception_ptr error_;
 };

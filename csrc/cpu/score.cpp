@@ -38,7 +38,7 @@ void score(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, Ma
 
 template <class T>
 void quadratic_diagonal(const CsrView<T>& x, SymmetricView<const T> m, double* q, const Context& context) {
-  parallel_for(context, x.rows, 8, [&](int64_t first, int64_t last, int) {
+  parallel_for(context, x.rows, 1, [&](int64_t first, int64_t last, int) {
     for (int64_t i = first; i < last; ++i) {
       double total = 0;
       for (int64_t e = x.indptr[i]; e < x.indptr[i + 1]; ++e) {

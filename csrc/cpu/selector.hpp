@@ -28,6 +28,14 @@ struct Candidate {
   }
 };
 
+/// A number below `score` and above all that is clearly smaller. Not one too small to be normal: threads of a program
+/// that flushes those to zero would not see it below zero.
+template <class T>
+T just_below(T score) {
+  constexpr T smallest = std::numeric_limits<T>::min();
+  return std::abs(score) <= smallest ? -smallest : std::nextafter(score, -std::numeric_limits<T>::infinity());
+}
+
 /// The best k of what it is offered. Candidates above the bar gather in a buffer; when that is full, it is cut back to
 /// the best k and the bar rises, so that almost everything is turned away by one comparison.
 template <class T>
@@ -72,7 +80,7 @@ class Selector {
     for (T& m : maxima) m = larger(m, -std::numeric_limits<T>::infinity());  // NaN is no score
     std::nth_element(maxima.begin(), maxima.begin() + (k_ - 1), maxima.end(), std::greater<T>());
     const T reached = maxima[static_cast<std::size_t>(k_ - 1)];
-    if (std::isfinite(reached)) bar_ = std::nextafter(reached, -std::numeric_limits<T>::infinity());
+    if (std::isfinite(reached)) bar_ = just_below(reached);
   }
 
   /// Turns away what is not above `bar` from now on; at least k of what is offered must be.

@@ -5,9 +5,9 @@
 #include "fastlae/slim.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "parallel.hpp"
@@ -28,21 +28,24 @@ constexpr int kMaxRounds = 1000;
 template <class T>
 class ColumnSolver {
  public:
-  ColumnSolver(MatrixView<const T> g, const SlimOptions& options)
+  ColumnSolver(MatrixView<const T> g, const SlimOptions& options, Team& team, int thread)
       : g_(g),
         options_(options),
+        team_(team),
+        thread_(thread),
         rows_(simd::subtract_rows<T>()),
         row_(simd::subtract_row<T>()),
         gradient_(static_cast<std::size_t>(g.rows)),
         place_(static_cast<std::size_t>(g.rows), -1) {}
 
   void operator()(int64_t j, const CsrView<T>* start, SlimColumn<T>& column) {
+    done_ = static_cast<double>(j) / static_cast<double>(g_.rows);
     begin(j, start);
     double violation = 0;
     int64_t sweeps = options_.max_sweeps;
     for (int round = 0; round < kMaxRounds; ++round) {
       violation = join(j);
-      if (violation <= limit_ || sweeps <= 0) break;
+      if (violation <= limit_ || sweeps <= 0 || team_.stopped()) break;
       sweeps -= solve(sweeps);
       update();
     }
@@ -63,7 +66,7 @@ class ColumnSolver {
     weight_.clear();
     behind_.clear();
     compact_size_ = 0;
-    if (!start) return;
+    if (!start || scale_ == 0) return;  // an item that goes with no other has no weights
     for (int64_t e = start->indptr[j]; e < start->indptr[j + 1]; ++e) {
       const int64_t i = start->indices[e];
       const double w = static_cast<double>(start->value(e));
@@ -162,7 +165,8 @@ class ColumnSolver {
         else
           row_(g_.rows, delta, g_.row(i), full_.data());
       }
-      if (worst <= kInner * limit_) return sweep;
+      team_.poll(thread_, done_);
+      if (worst <= kInner * limit_ || team_.stopped()) return sweep;
     }
     return sweeps;
   }
@@ -207,6 +211,9 @@ class ColumnSolver {
 
   MatrixView<const T> g_;
   SlimOptions options_;
+  Team& team_;
+  int thread_;
+  double done_ = 0;  // share of the columns
   simd::SubtractRows<T> rows_;
   simd::SubtractRow<T> row_;
   std::vector<double> gradient_;      // (n) G_j - G w
@@ -226,11 +233,16 @@ class ColumnSolver {
 template <class T>
 void slim(MatrixView<const T> g, const SlimOptions& options, const CsrView<T>* start, SlimColumn<T>* columns,
           const Context& context) {
-  std::vector<std::unique_ptr<ColumnSolver<T>>> solvers(static_cast<std::size_t>(context.num_threads));
-  parallel_for(context, g.rows, 1, [&](int64_t j, int64_t, int thread) {
-    auto& own = solvers[static_cast<std::size_t>(thread)];
-    if (!own) own = std::make_unique<ColumnSolver<T>>(g, options);
-    (*own)(j, start, columns[j]);
+  if (g.rows == 0) return;
+  Team team(context, static_cast<int>(std::min<int64_t>(context.num_threads, g.rows)));
+  std::atomic<int64_t> next{0};
+  team.run([&](int thread) {
+    ColumnSolver<T> solver(g, options, team, thread);  // it polls: a column may take many sweeps
+    while (!team.stopped()) {
+      const int64_t j = next.fetch_add(1, std::memory_order_relaxed);
+      if (j >= g.rows) return;
+      solver(j, start, columns[j]);
+    }
   });
 }
 

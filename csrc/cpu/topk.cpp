@@ -70,7 +70,7 @@ T bar_below(const std::int32_t* known, int64_t k, const T* row, const T* scale) 
     if (!(score > lowest)) return lowest;
     least = std::min(least, score);
   }
-  return std::nextafter(least, lowest);  // so that what is equal to the least gets in
+  return just_below(least);  // so that what is equal to the least gets in
 }
 
 }  // namespace
