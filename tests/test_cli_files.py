@@ -199,7 +199,7 @@ def test_models_without_ids(capsys, here):
     assert run(capsys, "fit", "ratings.csv", "--without-users", "-o", "m")[0] == 0
     assert "saved without its users" in run(capsys, "recommend", "m")[2]
     assert run(capsys, "fit", "ratings.csv", "--model", "Popularity", "-o", "p")[0] == 0
-    assert "needs a linear model" in run(capsys, "similar", "p", 10)[2]
+    assert "needs a model with weights" in run(capsys, "similar", "p", 10)[2]
     assert run(capsys, "recommend", "p", "--users", 8, "-k", 2)[0] == 0
 
 
@@ -252,3 +252,39 @@ def test_ctrl_c(here):
     assert process.returncode == 130
     assert err == "fastlae: stopped\n"
     assert sorted(p.name for p in here.iterdir()) == ["movies.csv", "ratings.csv"]
+
+
+def test_given_hyperparameters_are_kept(capsys, here):
+    code, out, _ = run(capsys, "evaluate", "ratings.csv", "--model", "EASE", "--set", "popularity_power=-0.9")
+    assert code == 0
+    assert "popularity_power=-0.9" in out
+    code, _, err = run(capsys, "evaluate", "ratings.csv", "--set", "l22=7", "--no-tuning")
+    assert code == 2
+    assert "l22" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "RegularizedPCA", "--set", "k=5", "--sparsify", 5], "--sparsify needs a model with weights"),
+        (["--sparsify", 0], "--sparsify: expected at least 1"),
+        (["--set", "device=cuda"], "fastlae: "),
+        (["--model", "WLAE", "--set", "weights=3,2"], "non-descending"),
+    ],
+)
+def test_a_model_that_cannot_be_fitted_is_one_line(capsys, here, arguments, message):
+    code, _, err = run(capsys, "fit", "ratings.csv", "-o", "never", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (here / "never").exists()
+
+
+def test_an_embedding_model_explains(capsys, here):
+    assert run(capsys, "fit", "ratings.csv", "--model", "MF", "--set", "dim=8", "-o", "mf")[0] == 0
+    user, item = fastlae.load("mf").interactions_.user_ids[0], fastlae.load("mf").interactions_.item_ids[0]
+    code, out, _ = run(capsys, "explain", "mf", "--user", user, "--item", item)
+    assert code == 0
+    assert "that the item has for everybody" in out
+    assert run(capsys, "similar", "mf", item)[0] == 0
+    assert run(capsys, "explain", "mf", "--user", user, "--item", item, "-k", 0)[0] == 2

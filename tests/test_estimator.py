@@ -76,6 +76,12 @@ def test_copies_and_pickles(model, fitted):
                 other.recommend(X)
 
 
+def test_fit_again(model):
+    small(model).fit(SHOWN)
+    before = copy.deepcopy(model)
+    assert model.fit(SHOWN).equals(before)
+
+
 def test_a_loaded_model_is_equal(model, tmp_path):
     small(model).fit(SHOWN)
     model.save(tmp_path / "model.safetensors")

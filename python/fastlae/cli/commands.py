@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from .. import load
 from .._names import did_you_mean
 from ..data import Interactions
 from ..errors import DataError
-from ..models import ItemWeights, LinearAutoencoder, Recommender
+from ..models import LinearAutoencoder, Recommender
+from ..ops.topk import check_count
 from .names import Names, typed
 from .output import Destination, aligned, destination, writable, write
 
@@ -25,13 +27,15 @@ def fit(options: Namespace) -> None:
     """`fastlae fit`."""
     path = writable(options.output, force=options.force)
     model = model_class(options.model)(**hyperparameters(options.model, options))
+    if options.sparsify is not None:
+        check_count(options.sparsify, "--sparsify")
+        able(model, "sparsify", "--sparsify")
     X = read(options)
     print(f"{options.data}: {describe(X)}", flush=True)
     start = time.perf_counter()
     model.fit(X)
     seconds = time.perf_counter() - start
-    if options.sparsify:
-        linear(model, "--sparsify")
+    if options.sparsify is not None:
         model = model.sparsify(top_k=options.sparsify)
     model.save(path, with_users=not options.without_users)
     print(f"{model} fitted in {seconds:.1f} s, written to {path} ({path.stat().st_size / 1e6:.1f} MB)")
@@ -46,7 +50,7 @@ def recommend(options: Namespace) -> None:
     if not X.shape[0]:
         raise DataError("the model was saved without its users: name a file with their interactions with --data")
     if options.users:
-        X = X.select([typed(text, X._users) for text in options.users])
+        X = X.select([typed(text, X._users) for text in dict.fromkeys(options.users)])
     left_out = 0
     if to == Destination(None, "table") and not options.users and X.shape[0] > _PEOPLE:
         left_out = X.shape[0] - _PEOPLE
@@ -83,7 +87,7 @@ def similar(options: Namespace) -> None:
     """`fastlae similar`."""
     to = destination(options.output, options.format, force=options.force)
     model, names = open_model(options)
-    linear(model, "similar")
+    able(model, "similar_items", "similar")
     asked = names.find(options.items)
     items, weights = model.similar_items(asked, options.k)
     filled = np.isfinite(weights)
@@ -107,7 +111,8 @@ def explain(options: Namespace) -> None:
     """`fastlae explain`."""
     to = destination(options.output, options.format, force=options.force)
     model, names = open_model(options)
-    linear(model, "explain")
+    able(model, "explain", "explain")
+    check_count(options.k, "k")
     X = model.interactions_ if options.data is None else read(options)
     if not X.shape[0]:
         raise DataError("the model was saved without its users: name a file with their interactions with --data")
@@ -119,10 +124,14 @@ def explain(options: Namespace) -> None:
     if names:
         columns["name"] = names.of(has[:k])
     seen = item in has.tolist()
-    text = f"item {names.label(item)} for user {one.user_ids[0]}: score {parts.sum():.4f}, the sum of\n"
+    bias = getattr(model, "bias_", None)
+    own = 0.0 if bias is None else float(bias[model.interactions_.item_positions([item])[0]])
+    text = f"item {names.label(item)} for user {one.user_ids[0]}: score {parts.sum() + own:.4f}, the sum of\n"
     text += aligned(columns, "  ")
     if len(has) > k:
         text += f"  and {parts[k:].sum():.4f} from {len(has) - k} other items\n"
+    if own:
+        text += f"  and {own:.4f} that the item has for everybody\n"
     if seen:
         text += "(the user has this item, so it is not recommended)\n"
     write(columns, to, table=text)
@@ -178,15 +187,14 @@ def model_class(name: str) -> Any:
     raise ValueError(f"unknown model {name!r}{did_you_mean(name, known)} (there are {', '.join(known)})")
 
 
-def linear(model: Any, command: str) -> None:
-    """Refuse models without weights from item to item."""
-    cls = model if isinstance(model, type) else type(model)
-    if not issubclass(cls, ItemWeights):
-        raise ValueError(f"{command} needs a linear model, and {cls.__name__} is none")
+def able(model: Any, method: str, command: str) -> None:
+    """Refuse models that lack a method."""
+    if not hasattr(model, method):
+        raise ValueError(f"{command} needs a model with weights from item to item, and {type(model).__name__} has none")
 
 
-def hyperparameters(name: str, options: Namespace, *, only_known: bool = False) -> dict[str, Any]:
-    """What was said of a model's hyperparameters; `only_known`: what other models of the same command have is fine."""
+def hyperparameters(name: str, options: Namespace, *, others: Sequence[str] = ()) -> dict[str, Any]:
+    """What was said of a model's hyperparameters; what only `others` of the same command have is passed over."""
     cls = model_class(name)
     params: dict[str, Any] = {}
     for text in options.set or []:
@@ -200,18 +208,20 @@ def hyperparameters(name: str, options: Namespace, *, only_known: bool = False) 
     known = cls._param_names()
     for key in list(params):
         if key not in known:
-            if only_known:
+            if any(key in model_class(other)._param_names() for other in others):
                 del params[key]
                 continue
             raise ValueError(
                 f"{cls.__name__} has no hyperparameter {key!r}{did_you_mean(key, known)} (it has {', '.join(known)})"
             )
-    return params | {"num_threads": options.threads}
+    return {"num_threads": options.threads} | params
 
 
 def _value(text: str) -> Any:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if "," in text:
+        return [_value(part.strip()) for part in text.split(",")]
     for kind in (int, float):
         try:
             return kind(text)

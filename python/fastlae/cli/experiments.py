@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -38,7 +39,7 @@ def evaluate(options: Namespace) -> None:
     if report_path is not None:
         check_report()
     names = options.model or ["Popularity", "EASE", "EDLAE", "DEQL"]
-    given = {name: hyperparameters(name, options, only_known=len(names) > 1) for name in names}
+    given = {name: hyperparameters(name, options, others=names) for name in names}
     measured = [one.strip() for one in options.metrics.split(",")]
     stages = Stages()
     parts, title = _split(options, stages)
@@ -52,7 +53,7 @@ def evaluate(options: Namespace) -> None:
     results: list[Measured] = []
     best: Any = None
     for name in names:
-        chosen = given[name] | tuning.best(name, given[name])
+        chosen = tuning.best(name, given[name]) | given[name]
         model = model_class(name)(**chosen)
         with stages.measured(f"fit {name}"):
             model.fit(parts.train)
@@ -159,6 +160,7 @@ class _Tuning:
         if validation is None:
             return {}
         grid: dict[str, Any] = {key: [given[key]] if key in given else values for key, values in TRIED.items()}
+        grid |= {key: [given[key]] for key in ("a", "xi", "popularity_power") if key in given}
         with self.stages.measured(f"choose for {name}"):
             found = tune.sweep(
                 train,
@@ -290,7 +292,7 @@ def people(model: Any, shown: Any, targets: Any, user_ids: Any, item_ids: Any, n
             if item < 0:
                 break
             why = "what most users have"
-            if isinstance(model, LinearAutoencoder):
+            if hasattr(model, "_explain"):
                 places, parts = model._explain(row, item, _REASONS)
                 why = "; ".join(f"{label(p)} ({c:+.3f})" for p, c in zip(places, parts, strict=True) if c > 0)
             rows.append((label(item), score, item in held, why))
@@ -303,8 +305,10 @@ def people(model: Any, shown: Any, targets: Any, user_ids: Any, item_ids: Any, n
 
 def call(model: Any) -> str:
     """The call that makes a model, with the hyperparameters that matter most whether at their defaults or not."""
-    params = model.get_params()
-    told = [f"{key}={params[key]:.4g}" for key in (*MAIN, "a", "xi") if isinstance(params.get(key), (int, float))]
+    params, usual = model.get_params(), inspect.signature(type(model)).parameters
+    keys = [*MAIN, "a", "xi"]
+    keys += [key for key in params if key not in (*keys, "num_threads") and params[key] is not usual[key].default]
+    told = [f"{key}={params[key]:.4g}" for key in keys if isinstance(params.get(key), (int, float))]
     return f"{type(model).__name__}({', '.join(told)})"
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .._progress import set_progress
+from ..errors import CudaError
 from .parsing import parse
 
 
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read has enough. Python would try to flush once more at exit, and complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, TypeError, OSError, MemoryError, ArithmeticError, ImportError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ArithmeticError, ImportError, CudaError) as error:
         message = str(error) or type(error).__name__
         print(f"fastlae: {' '.join(message.split())}", file=sys.stderr)
         return 2

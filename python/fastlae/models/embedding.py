@@ -152,7 +152,8 @@ class EmbeddingModel(Recommender):
             best = {**last(), "item_counts_": counts, "steps_": step}
         if not np.isfinite(best["item_embeddings_"]).all():
             raise ValueError(f"{self!r}: the embeddings exceed what {dtype.name} can hold; larger l2 keep them small")
-        self.__dict__ = {**self.get_params(), **best}
+        own = {name: value for name, value in self.__dict__.items() if not (name.startswith("_") or name.endswith("_"))}
+        self.__dict__ = {**own, **best}
 
     def _slim(self, X: Csr, weights: Any = None) -> Callable[[Array], Array] | None:
         """E -> implicit_slim(E), with what depends on X alone computed once; None for a model without."""

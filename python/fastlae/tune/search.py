@@ -118,6 +118,8 @@ def search(
         raise ValueError(f"space: expected hyperparameters to search over, of {', '.join(names)}")
     if study is None:
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    elif study.direction != optuna.study.StudyDirection.MAXIMIZE:
+        raise ValueError("study: expected one that maximizes (optuna.create_study(direction='maximize'))")
     protocol = "weak" if fold_in is None else "strong"
     name = f"{metric}@{k}"
 

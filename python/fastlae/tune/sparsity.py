@@ -48,7 +48,7 @@ def sparsity(
     (1.0, True)
     """
     name = f"{metric}@{k}"
-    sizes = sorted({top_k} if isinstance(top_k, int) else set(top_k), reverse=True)
+    sizes = sorted(set(top_k) if isinstance(top_k, Iterable) else {int(top_k)}, reverse=True)
     n, itemsize = model.n_items_, model._learned_dtype.itemsize
     rows: list[dict[str, Any]] = []
     for size in [None, *sizes]:
@@ -56,9 +56,10 @@ def sparsity(
         result = evaluation.evaluate(one, train, test, k=k, metrics=metric, protocol=protocol)
         value = float(result[name])
         whole = rows[0][name] if rows else value
-        weights = n * n if size is None else one.weights_.nnz
+        sparse = one.form_ == "sparse"
+        weights = one.weights_.nnz if sparse else n * n
         # A sparse weight has an index of four bytes beside it.
-        megabytes = weights * (itemsize if size is None else itemsize + 4) / 1e6
+        megabytes = weights * (itemsize + 4 if sparse else itemsize) / 1e6
         kept = value / whole if whole else float("nan")
         rows.append({"top_k": size, "weights": weights, "megabytes": megabytes, name: value, "kept": kept})
     return rows
