@@ -218,7 +218,7 @@ class GRALS(MF):
         dim: int = 64,
         l2_user: float = 10.0,
         l2_item: float = 10.0,
-        l2_graph: float = 10.0,
+        l2_graph: float = 0.1,
         bias: bool = True,
         gradient_steps: int = 5,
         steps: int = 10,
