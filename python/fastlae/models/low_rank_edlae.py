@@ -148,7 +148,7 @@ class LowRankEDLAE(FactorModel):
     left_, right_ : ndarray, (items, k)
         A and Bᵀ.
     diagonal_ : ndarray of float64, (items,)
-        -diag(AB): W = left_ right_^T + diag(diagonal_).
+        -diag(AB): ``W = left_ right_^T + diag(diagonal_)``.
     objective_ : ndarray of float64, (iterations + 1,)
         f at the start and after every iteration.
     n_iterations_ : int

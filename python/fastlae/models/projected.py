@@ -50,7 +50,7 @@ _ATTRIBUTES = """
     Attributes
     ----------
     left_, right_ : ndarray, (items, k)
-        W = left_ right_^T.
+        ``W = left_ right_^T``.
     eigenvalues_ : ndarray of float64, (k,)
         Of (X̄W*)^T(X̄W*) (for ``method=2`` of W*^T W*), descending.
     residual_ : float
