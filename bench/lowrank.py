@@ -210,31 +210,37 @@ def gowalla() -> None:
     train, test = load("gowalla")
     rows = []
 
-    def add(name: str, model: Any, seconds: float) -> None:
-        start = time.perf_counter()
+    def add(name: str, model: Any) -> None:
         result = {k: round(float(v), 4) for k, v in evaluate(model, train, test).items()}
-        times = {"fit_seconds": round(seconds, 1), "evaluate_seconds": round(time.perf_counter() - start, 1)}
         found = {"model": name, "chosen": described(model), "rank": getattr(model, "rank_", None), "test": result}
-        rows.append({**found, **times, "residual": getattr(model, "residual_", None)})
+        rows.append({**found, "residual": getattr(model, "residual_", None)})
         save("lowrank_gowalla", {"rows": rows})
 
-    start = time.perf_counter()
     path = fastlae.SpectralPath(k=1000, tol=1e-3).fit(train)
-    seconds = time.perf_counter() - start
     for k in (250, 500, 1000):
         for l2 in (10.0, 40.0):
-            add("LRR", path.model(fastlae.LRR(k=k, l2=l2)), seconds)
-    add("RegularizedPCA", path.model(fastlae.RegularizedPCA(k=1000, l2=2.0)), seconds)
-    add("VLAE", path.model(fastlae.VLAE(k=1000, c=20.0)), seconds)
-    add("WLAE", path.model(fastlae.WLAE(weights=np.full(1000, 20.0))), seconds)
-    del path
-    for name, cls, extra in (
-        ("LRDLAE", fastlae.LRDLAE, {}),
-        ("LREDLAE, method 1", fastlae.LREDLAE, {"method": 1}),
+            add("LRR", path.model(fastlae.LRR(k=k, l2=l2)))
+    for name, model in (
+        ("RegularizedPCA", fastlae.RegularizedPCA(k=1000, l2=2.0)),
+        ("VLAE", fastlae.VLAE(k=1000, c=50.0)),
+        ("WLAE", fastlae.WLAE(weights=np.full(1000, 20.0))),
+        ("MFDropout", fastlae.MFDropout(keep=0.997)),
+        ("NuclearPower", fastlae.NuclearPower(l2=0.3, p=1.5)),
     ):
-        start = time.perf_counter()
-        model = cls(k=500, l2=60.0, dropout=0.8, tol=1e-3, **extra).fit(train)
-        add(name, model, time.perf_counter() - start)
+        add(name, path.model(model))
+    del path
+    common = {"l2": 60.0, "dropout": 0.8}
+    for name, make in (
+        ("SLIM", lambda: fastlae.SLIM(l1=2.0, l2=10.0)),
+        ("LRDLAE", lambda: fastlae.LRDLAE(k=500, tol=1e-3, **common)),
+        ("LREDLAE, method 1", lambda: fastlae.LREDLAE(k=500, tol=1e-3, method=1, **common)),
+        ("LREDLAE, method 2", lambda: fastlae.LREDLAE(k=500, tol=1e-3, method=2, **common)),
+        ("LowRankEDLAE, als", lambda: fastlae.LowRankEDLAE(k=500, tol=1e-3, rtol=1e-2, **common)),
+        ("DLAE", lambda: fastlae.DLAE(**common)),
+        ("EDLAE", lambda: fastlae.EDLAE(**common)),
+        ("EASE", lambda: fastlae.EASE(l2=200.0)),
+    ):
+        add(name, make().fit(train))
 
 
 def decomposition(name: str, k: int, way: str) -> dict[str, Any]:

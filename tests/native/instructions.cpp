@@ -4,10 +4,12 @@
 
 #include "check.hpp"
 #include "fastlae/als.hpp"
+#include "fastlae/factors.hpp"
 #include "fastlae/gram.hpp"
 #include "fastlae/gram_product.hpp"
 #include "fastlae/metrics.hpp"
 #include "fastlae/score.hpp"
+#include "fastlae/slim.hpp"
 #include "fastlae/spd_inverse.hpp"
 #include "fastlae/split.hpp"
 #include "fastlae/topk.hpp"
@@ -107,6 +109,14 @@ COUNTED count_als_cholesky(Inputs& in) {
   const AlsTerm<float> term{in.ones, 10.0f, nullptr, 1.0f, in.embeddings.view()};
   als_rows<float>(&term, 1, in.shared.view(), in.ridge.data(), {}, in.users.view(), 0, in.one_thread);
 }
+COUNTED count_recommend_factors(Inputs& in) {
+  recommend_factors<float>(in.users.view(), in.embeddings.view(), nullptr, in.seen, in.top.view(), in.best.view(),
+                           in.one_thread);
+}
+COUNTED count_slim(Inputs& in) {
+  std::vector<SlimColumn<float>> columns(kItems);
+  slim<float>(in.gram.view(), {0.5, 2.0}, nullptr, columns.data(), in.one_thread);
+}
 
 struct Counted {
   const char* name;
@@ -127,6 +137,8 @@ constexpr Counted kCounted[] = {
     {"count_gram_product", count_gram_product},
     {"count_als_gradients", count_als_gradients},
     {"count_als_cholesky", count_als_cholesky},
+    {"count_recommend_factors", count_recommend_factors},
+    {"count_slim", count_slim},
 };
 
 }  // namespace fastlae::test
