@@ -227,6 +227,12 @@ def test_full_rank_of_the_others():
     close(LowRankEDLAE(k=ITEMS, l2=L2, dropout=P, dtype="float64").fit(X).weights_, edlae, 1e-4)
 
 
+def test_what_is_left_out_has_a_default():
+    np.testing.assert_array_equal(LRR(k=3).fit(X).weights_, LRR(k=3, l2=100.0).fit(X).weights_)
+    np.testing.assert_array_equal(VLAE(c=2.0).fit(X).weights_, VLAE(k=ITEMS, c=2.0).fit(X).weights_)
+    np.testing.assert_array_equal(VLAE(k=3).fit(X).weights_, VLAE(k=3, c=100.0).fit(X).weights_)
+
+
 def test_proposition_1_a_tikhonov_instance_for_every_weighted_nuclear_norm():
     weights = np.minimum(WEIGHTS, 0.9 * SIGMA[:K])
     nuclear = VLAE(weights=weights, dtype="float64").fit(X)
@@ -428,7 +434,6 @@ def test_nothing_to_learn_from(shape):
         (LRR(k=-3, l2=1.0), "k: expected at least 1"),
         (LRR(k=ITEMS + 1, l2=1.0), f"k: expected at most the number of items, {ITEMS}, got {ITEMS + 1}"),
         (LRR(k=2.5, l2=1.0), "k: expected an integer"),
-        (LRR(k=3), "l2, weights: give one of them"),
         (LRR(k=3, l2=1.0, weights=[1, 2, 3]), "l2, weights: give one of them"),
         (LRR(k=3, l2=-1.0), "l2: expected one finite number, at least 0"),
         (LRR(k=3, weights=[1.0, 2.0]), r"weights: expected one number per factor \(3\), got shape \(2,\)"),
@@ -439,8 +444,7 @@ def test_nothing_to_learn_from(shape):
         (LRR(k=2, l2=1.0, user_power="a"), "user_power"),
         (RegularizedPCA(k=0), "k: expected at least 1"),
         (RegularizedPCA(k=2, l2=-1), "l2"),
-        (VLAE(k=3), "c, weights: give one of them"),
-        (VLAE(c=1.0), "k: needed with c"),
+        (VLAE(k=3, c=1.0, weights=[1, 2, 3]), "c, weights: give one of them"),
         (VLAE(k=2, c=-1.0), "c: expected one finite number, at least 0"),
         (VLAE(k=2, weights=[1.0]), "weights: expected one number per factor"),
         (VLAE(weights=[-1.0]), "weights: expected numbers of at least 0"),

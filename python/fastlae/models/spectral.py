@@ -239,7 +239,7 @@ class LRR(SpectralModel):
     k : int
         Rank.
     l2 : float, optional
-        λ, the same for all factors.
+        λ, the same for all factors; 100 where neither it nor `weights` is given.
     weights : array_like, (k,), optional
         λ_i, one per factor, the first for the largest singular value; instead of `l2`.
     {COMMON.strip()}
@@ -275,19 +275,22 @@ class LRR(SpectralModel):
     def _check(self, n: int) -> None:
         super()._check(n)
         check_rank(self.k, n)
-        if (self.l2 is None) == (self.weights is None):
+        if self.l2 is not None and self.weights is not None:
             raise ValueError("l2, weights: give one of them")
-        if self.weights is None:
-            check_number(self.l2, "l2", 0)
-        else:
-            check_weights(self.weights, self.k)
+        self._ridge()
+
+    def _ridge(self) -> Any:
+        """λ, one for all factors or one for each."""
+        if self.weights is not None:
+            return check_weights(self.weights, self.k)
+        return 100.0 if self.l2 is None else check_number(self.l2, "l2", 0)
 
     def _components(self) -> int | None:
         return self.k
 
     def _filter(self, sigma: Vector) -> Vector:
-        weights = self.l2 if self.weights is None else check_weights(self.weights, self.k)[: len(sigma)]
-        return filters.tikhonov_filter(sigma, weights)
+        ridge = self._ridge()
+        return filters.tikhonov_filter(sigma, ridge if self.weights is None else ridge[: len(sigma)])
 
 
 class RegularizedPCA(SpectralModel):
@@ -351,9 +354,9 @@ class VLAE(SpectralModel):
     Parameters
     ----------
     k : int, optional
-        Rank at most; the number of `weights` if it is left out.
+        Rank at most; where it is left out the number of `weights`, or 256 with `c`.
     c : float, optional
-        ω_i = c / σ_i, as the paper searches them.
+        ω_i = c / σ_i, as the paper searches them; 100 where neither it nor `weights` is given.
     weights : array_like, (k,), optional
         ω, in any order; instead of `c`.
     {COMMON.strip()}
@@ -388,23 +391,25 @@ class VLAE(SpectralModel):
 
     def _check(self, n: int) -> None:
         super()._check(n)
-        if (self.c is None) == (self.weights is None):
+        if self.c is not None and self.weights is not None:
             raise ValueError("c, weights: give one of them")
         if self.weights is not None:
             check_rank(len(check_weights(self.weights, self.k)), n)
-        elif self.k is None:
-            raise ValueError("k: needed with c")
-        else:
-            check_number(self.c, "c", 0)
+        self._constant()
         if self.k is not None:
             check_rank(self.k, n)
 
+    def _constant(self) -> float:
+        return 100.0 if self.c is None else check_number(self.c, "c", 0)
+
     def _components(self) -> int | None:
+        if self.k is None and self.weights is None:
+            return 256
         return len(self.weights) if self.k is None else self.k
 
     def _filter(self, sigma: Vector) -> Vector:
         if self.weights is None:
-            return filters.shrinkage_filter(sigma, check_number(self.c, "c", 0) / sigma)
+            return filters.shrinkage_filter(sigma, self._constant() / sigma)
         return filters.shrinkage_filter(sigma, np.sort(check_weights(self.weights, self.k))[: len(sigma)])
 
 
