@@ -61,6 +61,14 @@ def test_repr_makes_the_model(model):
     assert repr(type(model)()) == f"{type(model).__name__}()"
 
 
+def test_parameters_take_effect_at_the_next_fit(model):
+    scores = small(model).fit(X).score(X)
+    for name, value in model.get_params().items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and name != "num_threads":
+            model.set_params(**{name: value + 1})
+    np.testing.assert_array_equal(model.score(X), scores)
+
+
 @pytest.mark.parametrize("fitted", [False, "matrix", "ids"])
 def test_copies_and_pickles(model, fitted):
     if fitted:

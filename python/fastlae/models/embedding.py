@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _memory, ops
+from .. import _memory, _progress, ops
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
@@ -130,7 +130,7 @@ class EmbeddingModel(Recommender):
         counts = np.bincount(csr.indices, minlength=csr.shape[1]).astype(np.float64)
         best: dict[str, Any] | None = None
         best_score = -np.inf
-        for step, learned in enumerate(self._sweeps(csr), start=1):
+        for step, learned in enumerate(self._with_progress(self._sweeps(csr)), start=1):
             if validation is None and callback is None:
                 last: Learned = learned
                 continue
@@ -154,6 +154,18 @@ class EmbeddingModel(Recommender):
             raise ValueError(f"{self!r}: the embeddings exceed what {dtype.name} can hold; larger l2 keep them small")
         own = {name: value for name, value in self.__dict__.items() if not (name.startswith("_") or name.endswith("_"))}
         self.__dict__ = {**own, **best}
+
+    def _with_progress(self, sweeps: Iterator[Learned]) -> Iterator[Learned]:
+        """The sweeps, each a like share of the present span."""
+        most = max(1, int(getattr(self, "steps", 1)))
+        step = 0
+        while True:
+            with _progress.span(f"{type(self).__name__}, step {step + 1} of {most}", step / most, (step + 1) / most):
+                learned = next(sweeps, None)
+            if learned is None:
+                return
+            yield learned
+            step += 1
 
     def _slim(self, X: Csr, weights: Any = None) -> Callable[[Array], Array] | None:
         """E -> implicit_slim(E), with what depends on X alone computed once; None for a model without."""

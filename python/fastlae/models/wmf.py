@@ -23,7 +23,31 @@ _SOLVERS = ("cg", "cholesky")
 _ENTRIES = 1 << 16  # of co-occurrences at a time
 
 
-class WMF(EmbeddingModel):
+def _ridge(X: Csr, alpha: float, l2: float, power: float) -> NDArray[np.float64]:
+    """Of every row of `X`."""
+    counts = np.diff(X.indptr).astype(np.float64)
+    return np.asarray(l2 * (alpha * counts + X.shape[1]) ** power)
+
+
+def _learned(E: Array, fold_in: NDArray[np.float64]) -> dict[str, Any]:
+    return {"item_embeddings_": E.copy(), "bias_": np.zeros(len(E), E.dtype), "fold_in_": fold_in}
+
+
+class WeightedModel(EmbeddingModel):
+    """What the weighted models share: users are folded in with the constants of the fit.
+
+    Attributes
+    ----------
+    fold_in_ : ndarray of float64
+        The hyperparameters that the vector of a user depends on, as they were when the model was fitted.
+    """
+
+    fold_in_: NDArray[np.float64]
+
+    _arrays = (*EmbeddingModel._arrays, "fold_in_")
+
+
+class WMF(WeightedModel):
     """Weighted matrix factorisation (iALS): what users have weighs more than what they have not.
 
     Minimises ``sum_ui c_ui (x_ui > 0 - p_u . e_i)^2 + sum_u l_u |p_u|^2 + sum_i l_i |e_i|^2`` with c = 1 + alpha x by
@@ -113,17 +137,14 @@ class WMF(EmbeddingModel):
         if self.implicit_slim not in (None, "init+reg"):
             raise ValueError(f"implicit_slim: expected None or 'init+reg', got {self.implicit_slim!r}")
 
-    def _ridge(self, X: Csr) -> NDArray[np.float64]:
-        """Of every row."""
-        counts = np.diff(X.indptr).astype(np.float64)
-        return np.asarray(self.l2 * (self.alpha * counts + X.shape[1]) ** self.frequency_power)
 
     def _sweeps(self, X: Csr) -> Iterator[Learned]:
         threads = resolve_threads(self.num_threads)
         dtype = check_float(self.dtype)
         slim = self._slim(X)
         by_item = X.transpose()
-        rows, columns = self._ridge(X), self._ridge(by_item)
+        fold_in = np.array([self.alpha, self.l2, self.frequency_power], np.float64)
+        rows, columns = _ridge(X, *fold_in), _ridge(by_item, *fold_in)
         E = self._noise(X.shape[1], 0.1 / np.sqrt(self.dim))
         P = np.zeros((X.shape[0], self.dim), dtype)
         steps = self.cg_steps if self.solver == "cg" else 0
@@ -140,10 +161,7 @@ class WMF(EmbeddingModel):
             else:
                 prior = (self.slim_weight * V).astype(dtype)
                 als_rows(terms, shared, columns + self.slim_weight, E, prior=prior, steps=steps, num_threads=threads)
-            yield partial(self._learned, E)
-
-    def _learned(self, E: Array) -> dict[str, Any]:
-        return {"item_embeddings_": E.copy(), "bias_": np.zeros(len(E), E.dtype)}
+            yield partial(_learned, E, fold_in)
 
     def _shared(self) -> Array:
         E = self.item_embeddings_
@@ -151,19 +169,22 @@ class WMF(EmbeddingModel):
 
     def _vectors(self, X: Csr) -> Array:
         P = np.zeros((X.shape[0], self.item_embeddings_.shape[1]), self.item_embeddings_.dtype)
-        term = Term(X, self.item_embeddings_, self.alpha)
-        als_rows([term], self._shared(), self._ridge(X), P, steps=0, num_threads=resolve_threads(self.num_threads))
+        alpha, l2, power = self.fold_in_.tolist()
+        term = Term(X, self.item_embeddings_, alpha)
+        ridge = _ridge(X, alpha, l2, power)
+        als_rows([term], self._shared(), ridge, P, steps=0, num_threads=resolve_threads(self.num_threads))
         return P
 
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
         # The score is e^T M^-1 sum_k c_k f_k, M being the matrix of the user's problem.
         E = self.item_embeddings_.astype(np.float64)
-        f, extra = E[x.indices], self.alpha * x.dense_values(np.float64)
-        M = E.T @ E + self._ridge(x)[0] * np.eye(E.shape[1]) + (f.T * extra) @ f
+        alpha, l2, power = self.fold_in_.tolist()
+        f, extra = E[x.indices], alpha * x.dense_values(np.float64)
+        M = E.T @ E + _ridge(x, alpha, l2, power)[0] * np.eye(E.shape[1]) + (f.T * extra) @ f
         return np.asarray((1 + extra) * (f @ np.linalg.solve(M, E[item])))
 
 
-class CoFactor(EmbeddingModel):
+class CoFactor(WeightedModel):
     """Weighted matrix factorisation whose item embeddings also factor the items' co-occurrences.
 
     Minimises ``sum_ui c_ui (x_ui - p_u . e_i)^2 + sum_ij (M_ij - e_i . g_j - w_i - v_j - mu)^2``, the second over the
@@ -276,25 +297,24 @@ class CoFactor(EmbeddingModel):
             w = np.bincount(rows, weights=rest - v[M.indices] - mean, minlength=n) / counts
             v = np.bincount(M.indices, weights=rest - w[rows] - mean, minlength=n) / counts
             mean = float((rest - w[rows] - v[M.indices]).mean()) if len(rows) else 0.0
-            yield partial(self._learned, E)
-
-    def _learned(self, E: Array) -> dict[str, Any]:
-        return {"item_embeddings_": E.copy(), "bias_": np.zeros(len(E), E.dtype)}
+            yield partial(_learned, E, np.array([self.c0, self.c1, self.l2_user], np.float64))
 
     def _vectors(self, X: Csr) -> Array:
         E = self.item_embeddings_
         threads = resolve_threads(self.num_threads)
         P = np.zeros((X.shape[0], E.shape[1]), E.dtype)
-        term = Term(X._replace(values=None), E, self.c1 - self.c0, None, self.c0)
-        shared = self.c0 * transposed_product(E, E, threads)
-        als_rows([term], shared, self.l2_user, P, steps=0, num_threads=threads)
+        c0, c1, l2 = self.fold_in_.tolist()
+        term = Term(X._replace(values=None), E, c1 - c0, None, c0)
+        shared = c0 * transposed_product(E, E, threads)
+        als_rows([term], shared, l2, P, steps=0, num_threads=threads)
         return P
 
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
         E = self.item_embeddings_.astype(np.float64)
         f = E[x.indices]
-        M = self.c0 * E.T @ E + self.l2_user * np.eye(E.shape[1]) + (self.c1 - self.c0) * f.T @ f
-        return np.asarray(self.c1 * (f @ np.linalg.solve(M, E[item])))
+        c0, c1, l2 = self.fold_in_.tolist()
+        M = c0 * E.T @ E + l2 * np.eye(E.shape[1]) + (c1 - c0) * f.T @ f
+        return np.asarray(c1 * (f @ np.linalg.solve(M, E[item])))
 
 
 def co_occurrences(X: Csr, negatives: float, num_threads: int) -> Csr:
