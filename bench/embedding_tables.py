@@ -86,6 +86,46 @@ def embeddings() -> str:
     return table(head, rows) + f"\n\nTest users of three seeded splits: mean and range. {where(found)}."
 
 
+def embedding_genres() -> str:
+    """The 1-NN score by data set, dimension and way, mean over the seeds."""
+    found = load("embedding_scores")
+    if found is None:
+        return ""
+    groups: dict[tuple[str, str], dict[int, list[Any]]] = {}
+    for r in found["results"]["genres"]:
+        groups.setdefault((r["data"], r["way"]), {}).setdefault(r["dim"], []).append(r)
+    dims = sorted({dim for by in groups.values() for dim in by})
+    rows = []
+    for (name, way), by in groups.items():
+        cells = []
+        for dim in dims:
+            for distance in ("euclidean", "cosine"):
+                values = [r[distance] for r in by[dim]]
+                cells.append(
+                    f"{mean(values):.3f}" + (f" ± {(max(values) - min(values)) / 2:.3f}" if way != "SVD" else "")
+                )
+        rows.append([name, way, *cells])
+    head = ["data", "embeddings", *(f"dim {dim}, {distance}" for dim in dims for distance in ("Euclidean", "cosine"))]
+    return table(head, rows) + f"\n\nMean over three seeds, ± half the range. {where(found)}."
+
+
+def embedding_popularity() -> str:
+    """NDCG@100 of three groups of items by popularity."""
+    found = load("embedding_scores")
+    if found is None:
+        return ""
+    groups: dict[str, list[list[float]]] = {}
+    for r in found["results"]["popularity"]:
+        groups.setdefault(r["model"], []).append(r["ndcg@100"])
+    rows = []
+    for name, by_seed in groups.items():
+        columns = list(zip(*by_seed, strict=True))
+        rows.append([name, *(f"{mean(v):.4f} ({min(v):.4f} to {max(v):.4f})" for v in columns)])
+    head = ["model", "most popular third", "middle third", "least popular third"]
+    text = f"\n\nMovieLens-1M, dim {found['results']['dim']}, test users of three seeded splits: mean and range. "
+    return table(head, rows) + text + f"{where(found)}."
+
+
 def draw(results: Any) -> None:
     """Quality by dimension (the paper's Figure 1) and by seconds of training (its Figure 3); needs matplotlib."""
     try:

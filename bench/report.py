@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
-from .embedding_tables import embeddings, implicit_slim, wmf
+from .embedding_tables import embedding_genres, embedding_popularity, embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
 from .performance import PERFORMANCE
@@ -171,6 +171,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "ml1m": ml1m,
     "gowalla": gowalla,
     "embeddings": embeddings,
+    "embedding_genres": embedding_genres,
+    "embedding_popularity": embedding_popularity,
     "implicit_slim": implicit_slim,
     "wmf": wmf,
     "summary": summary,
@@ -180,7 +182,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 
 # What measures a section that is not named after its benchmark.
-COMMANDS = {f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")}
+COMMANDS = {
+    **{f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")},
+    "embedding_genres": "embedding_scores",
+    "embedding_popularity": "embedding_scores",
+}
 
 
 def insert(text: str) -> str:

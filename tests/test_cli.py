@@ -192,3 +192,10 @@ def test_a_reader_that_leaves_is_no_error():
         f"{sys.executable} -m fastlae info | head -c 1", shell=True, capture_output=True, text=True, timeout=60
     )
     assert "Traceback" not in result.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"fastlae {fastlae.__version__}\n"

@@ -330,3 +330,9 @@ def test_similar_items_are_those_of_the_largest_cosine():
     expected[[3, 7]] = -np.inf
     assert items[0].tolist() == np.argsort(-expected)[:5].tolist()
     np.testing.assert_allclose(cosines[0], np.sort(expected)[::-1][:5], atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", [None, -1, True, 1.5])
+def test_seeds_are_integers(seed):
+    with pytest.raises(ValueError, match="seed: expected an integer of at least 0, got"):
+        fastlae.MF(dim=2, seed=seed).fit(interactions())

@@ -190,3 +190,8 @@ def test_explanations_and_similar_items_need_no_square_matrix(form, storage):
     np.testing.assert_allclose(parts.sum(), full.score(row)[0, 7], atol=1e-5)
     np.testing.assert_allclose(parts, full.weights_[items, 7], atol=1e-5)
     assert (np.diff(parts) <= 0).all()
+
+
+def test_sparsity_is_of_models_that_have_weights():
+    with pytest.raises(TypeError, match="model: expected a linear autoencoder with a weight per pair of items, got MF"):
+        fastlae.tune.sparsity(fastlae.MF(dim=2), None, None)

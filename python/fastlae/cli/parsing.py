@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 from .._names import did_you_mean
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 `fastlae COMMAND --help` has more.""",
     )
+    top.add_argument("--version", action="version", version=f"fastlae {version('fastlae')}")
     top.set_defaults(parser=top)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

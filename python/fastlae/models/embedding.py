@@ -117,6 +117,8 @@ class EmbeddingModel(Recommender):
         validation, metric, k, callback = self._watch
         dtype = check_float(self.dtype)
         check_count(self.dim, "dim")
+        if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or self.seed < 0:
+            raise ValueError(f"seed: expected an integer of at least 0, got {self.seed!r}")
         self._check()
         csr = as_csr(X, dtype=dtype, nonnegative=True)
         if not csr.nnz:

@@ -137,7 +137,6 @@ class WMF(WeightedModel):
         if self.implicit_slim not in (None, "init+reg"):
             raise ValueError(f"implicit_slim: expected None or 'init+reg', got {self.implicit_slim!r}")
 
-
     def _sweeps(self, X: Csr) -> Iterator[Learned]:
         threads = resolve_threads(self.num_threads)
         dtype = check_float(self.dtype)

@@ -37,6 +37,11 @@ def sparsity(
         "megabytes" (of the weights in memory), the metric under its name, and "kept", its share of what all weights
         reach.
 
+    Raises
+    ------
+    TypeError
+        If the model has no weights of its own to drop, such as one that keeps factors.
+
     Examples
     --------
     >>> import fastlae
@@ -47,6 +52,8 @@ def sparsity(
     >>> table[0]["kept"], table[1]["kept"] > 0.9
     (1.0, True)
     """
+    if not isinstance(model, LinearAutoencoder):
+        raise TypeError(f"model: expected a linear autoencoder with a weight per pair of items, got {model!r}")
     name = f"{metric}@{k}"
     sizes = sorted(set(top_k) if isinstance(top_k, Iterable) else {int(top_k)}, reverse=True)
     n, itemsize = model.n_items_, model._learned_dtype.itemsize
