@@ -101,9 +101,8 @@ def embedding_genres() -> str:
         for dim in dims:
             for distance in ("euclidean", "cosine"):
                 values = [r[distance] for r in by[dim]]
-                cells.append(
-                    f"{mean(values):.3f}" + (f" ± {(max(values) - min(values)) / 2:.3f}" if way != "SVD" else "")
-                )
+                spread = (max(values) - min(values)) / 2
+                cells.append(f"{mean(values):.3f}" + (f" ± {spread:.3f}" if spread else ""))
         rows.append([name, way, *cells])
     head = ["data", "embeddings", *(f"dim {dim}, {distance}" for dim in dims for distance in ("Euclidean", "cosine"))]
     return table(head, rows) + f"\n\nMean over three seeds, ± half the range. {where(found)}."
