@@ -21,10 +21,11 @@ import fastlae
 from fastlae.evaluation import evaluate
 from fastlae.ops.spectral import shrinkage_from_tikhonov
 
-from .harness import Worker, data_folder, save
+from .harness import Worker, data_folder, earlier, save
 
 SEEDS = (0, 1, 2)
-K = 400  # singular vectors of the path, and largest rank of the spectral models
+K = 400  # largest rank of the spectral models
+PATH = 1500  # singular vectors of the path: the rank of some models follows from their shrinkage
 RIDGES = [(200.0, 0.3), (400.0, 0.3), (400.0, 0.5), (800.0, 0.5)]  # (l2, dropout) of the projection family
 PROJECTED = 200  # rank at which the projection family is tuned
 RANKS = [25, 50, 100, 200, 400, 800, 1600, 3043]
@@ -75,7 +76,7 @@ Candidate = tuple[str, Any, Callable[[Any], Any]]
 
 def candidates(train: Any) -> Iterator[Candidate]:
     """Every point of the grid: family name, unfitted model, and how it is fitted on `train`."""
-    path = fastlae.SpectralPath(k=K).fit(train)
+    path = fastlae.SpectralPath(k=PATH).fit(train)
     for name, model in spectral_grid():
         yield name, model, lambda m: path.model(m)
     for l2, dropout in RIDGES:
@@ -87,6 +88,8 @@ def candidates(train: Any) -> Iterator[Candidate]:
         if dropout == 0.5 or l2 == 400.0:
             als = fastlae.LowRankEDLAE(rtol=1e-3, **options)
             yield "LowRankEDLAE, als", als, lambda m: m.fit(train)
+            admm = fastlae.LowRankEDLAE(solver="admm", **options)
+            yield "LowRankEDLAE, admm", admm, lambda m: m.fit(train)
         yield "DLAE", fastlae.DLAE(l2=l2, dropout=dropout), lambda m: m.fit(train)
         yield "EDLAE", fastlae.EDLAE(l2=l2, dropout=dropout), lambda m: m.fit(train)
     for l2 in (100.0, 200.0, 400.0, 800.0):
@@ -98,7 +101,9 @@ def candidates(train: Any) -> Iterator[Candidate]:
 def ml1m() -> None:
     """Each model tuned on a validation part cut from train, then measured once on test; several cuts."""
     train, test = load("ml-1m")
-    rows: list[dict[str, Any]] = []
+    only = arguments().model
+    found = (earlier("lowrank_ml1m") or {"rows": []})["rows"] if only else []
+    rows: list[dict[str, Any]] = [row for row in found if row["model"] not in only]
     for seed in SEEDS:
         start = time.perf_counter()
         part, validation = fastlae.data.split_weak(train, 0.1, seed=seed)
@@ -106,6 +111,8 @@ def ml1m() -> None:
         points: dict[str, int] = {}
         skipped: dict[str, int] = {}
         for name, model, fit in candidates(part):
+            if only and name not in only:
+                continue
             points[name] = points.get(name, 0) + 1
             try:
                 value = ndcg(fit(model), part, validation)
@@ -116,7 +123,7 @@ def ml1m() -> None:
                 continue
             if name not in best or value > best[name][0]:
                 best[name] = value, model
-        path = fastlae.SpectralPath(k=K).fit(train)
+        path = fastlae.SpectralPath(k=PATH).fit(train)
         for name, (value, model) in best.items():
             chosen = described(model)
             fresh = type(model)(**model.get_params())
@@ -256,7 +263,10 @@ def decomposition(name: str, k: int, way: str) -> dict[str, Any]:
     else:
         import scipy.sparse.linalg
 
-        _, sigma, Vt = scipy.sparse.linalg.svds(train, k=k, tol=1e-4, solver="arpack")
+        options = {"solver": "arpack"} if way == "ARPACK" else {"solver": "lobpcg", "maxiter": 60}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # LOBPCG tells when it gave up; the residual here tells too
+            _, sigma, Vt = scipy.sparse.linalg.svds(train, k=k, tol=1e-4, **options)
         sigma, V = sigma[::-1], Vt[::-1].T
     seconds = time.perf_counter() - start
     misses = np.linalg.norm(train.T @ (train @ V) - V * sigma**2, axis=0) / sigma**2
@@ -264,12 +274,14 @@ def decomposition(name: str, k: int, way: str) -> dict[str, Any]:
 
 
 def solver() -> None:
-    """Time and memory beside a dense SVD and ARPACK."""
+    """Time and memory beside a dense SVD, ARPACK and LOBPCG."""
     rows = []
     for name, k, ways in (
-        ("ml-1m", 100, ("fastlae", "ARPACK", "dense SVD")),
-        ("gowalla", 200, ("fastlae", "ARPACK")),
+        ("ml-1m", 100, ("fastlae", "ARPACK", "LOBPCG", "dense SVD")),
         ("ml-1m", 400, ("fastlae", "ARPACK", "dense SVD")),
+        ("gowalla", 200, ("fastlae", "ARPACK", "LOBPCG")),
+        ("gowalla", 500, ("fastlae", "ARPACK")),
+        ("gowalla", 1000, ("fastlae",)),
     ):
         for way in ways:
             with Worker() as worker:
@@ -285,6 +297,7 @@ def arguments() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", action="append", choices=[*PARTS], help="only this part; may be repeated")
+    parser.add_argument("--model", action="append", help="of ml1m: only this row, beside those measured before")
     return parser.parse_args(sys.argv[1:])
 
 

@@ -14,6 +14,7 @@ PAPER = {
     "EASE": 0.420,
     "DLAE": 0.424,
     "EDLAE": 0.424,
+    "LowRankEDLAE, admm": 0.424,
     "LowRankEDLAE, als": 0.424,
     "LRR": 0.408,
     "LRDLAE": 0.424,
