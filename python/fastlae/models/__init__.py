@@ -10,6 +10,7 @@ from .item_weights import ItemWeights
 from .linear import LinearAutoencoder
 from .low_rank_edlae import LowRankEDLAE
 from .mf import GRALS, MF
+from .neighbours import ItemKNN, UserKNN
 from .plrec import PLRec
 from .popularity import Popularity
 from .projected import LRDEQL, LRDLAE, LREDLAE
@@ -38,6 +39,7 @@ __all__ = [
     "WMF",
     "CoFactor",
     "EmbeddingModel",
+    "ItemKNN",
     "ItemWeights",
     "LinearAutoencoder",
     "LowRankEDLAE",
@@ -48,5 +50,6 @@ __all__ = [
     "Recommender",
     "RegularizedPCA",
     "SpectralPath",
+    "UserKNN",
     "load",
 ]
