@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr std::int64_t kQueriesAtWork = 1024;
+constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(kThreads)
       const double scale = similarity.product ? row * column : row + column - similarity.overlap * dot;
       const bool none = !(dot > 0) || (first >= 0 && j == first + q);
       const float value = none ? 0.0f : static_cast<float>(dot / (scale + similarity.shrink));
-      out.data[q * out.stride + j] = value > 0 ? value : -std::numeric_limits<float>::infinity();
+      out.data[q * out.stride + j] = value > 0 ? value : kNone;
     }
     __syncthreads();
   }

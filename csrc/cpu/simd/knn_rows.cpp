@@ -12,13 +12,13 @@ namespace {
 #include "for_each_isa.inl"
 }  // namespace
 
-template <>
-Sift<std::int32_t> sift<std::int32_t>() {
-  return FASTLAE_PICK(sift<std::int32_t>);
+template <class Dot>
+Sift<Dot> sift() {
+  return FASTLAE_PICK(sift<Dot>);
 }
-template <>
-Sift<double> sift<double>() {
-  return FASTLAE_PICK(sift<double>);
-}
+
+template Sift<std::uint16_t> sift();
+template Sift<std::uint32_t> sift();
+template Sift<double> sift();
 
 }  // namespace fastlae::simd
