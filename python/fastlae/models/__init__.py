@@ -6,7 +6,7 @@ from .base import Recommender
 from .embedding import EmbeddingModel
 from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
-from .item_weights import ItemWeights
+from .item_weights import ItemRecommender, ItemWeights
 from .linear import LinearAutoencoder
 from .low_rank_edlae import LowRankEDLAE
 from .mf import GRALS, MF
@@ -40,6 +40,7 @@ __all__ = [
     "CoFactor",
     "EmbeddingModel",
     "ItemKNN",
+    "ItemRecommender",
     "ItemWeights",
     "LinearAutoencoder",
     "LowRankEDLAE",

@@ -88,10 +88,10 @@ def knn_graph(
     >>> import scipy.sparse as sp, fastlae
     >>> X = sp.csr_matrix([[1, 1, 0, 0], [1, 1, 1, 0], [0, 0, 1, 1]])
     >>> fastlae.ops.knn_graph(X, k=1).toarray()
-    array([[0.  , 1.  , 0.  , 0.  ],
-           [1.  , 0.  , 0.  , 0.  ],
-           [0.  , 0.  , 0.  , 0.5 ],
-           [0.  , 0.  , 0.5 , 0.  ]], dtype=float32)
+    array([[0. , 1. , 0. , 0. ],
+           [1. , 0. , 0. , 0. ],
+           [0. , 0. , 0. , 0.5],
+           [0. , 0. , 0.5, 0. ]], dtype=float32)
     """
     neighbours, similarities, threads = _neighbours(X, k, metric, shrink, alpha, False, num_threads)
     n = len(neighbours)
