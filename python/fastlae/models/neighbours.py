@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .. import _memory, _progress
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
-from ..ops.knn_graph import check_similarity, neighbours_checked
+from ..ops.knn_graph import SETS, check_similarity, neighbours_checked, object_sizes
 from ..ops.topk import allocate, check_count, hidden_items, recommend_checked, slice_hidden
 from .inverse import row_blocks
 from .item_weights import ItemRecommender
@@ -164,6 +164,7 @@ class UserKNN(ItemRecommender):
 
     training_: Any
     _by_item: Csr
+    _sizes: tuple[NDArray[np.float64], NDArray[np.float64]]  # of users: sums of squares, numbers of items
 
     def __init__(
         self,
@@ -201,6 +202,7 @@ class UserKNN(ItemRecommender):
             self.alpha,
             same=False,
             ordered=False,
+            sizes=self._sizes[self.metric in SETS],
             num_threads=resolve_threads(self.num_threads),
         )
         S = _listed(*lists, users)
@@ -240,7 +242,7 @@ class UserKNN(ItemRecommender):
         common = self.training_[near.indices].astype(np.float64)
         weights = near.data * common[:, [item]].toarray()[:, 0]
         shares = common[:, x.indices].toarray()
-        if self.metric in ("jaccard", "conditional"):
+        if self.metric in SETS:
             shares = (shares > 0).astype(np.float64)
         else:
             shares *= x.dense_values(np.float64)
@@ -263,4 +265,5 @@ class UserKNN(ItemRecommender):
 def _learned(X: Csr, by_item: Csr | None = None) -> dict[str, Any]:
     by_item = X.transpose() if by_item is None else by_item
     counts = np.diff(by_item.indptr).astype(np.float64)
-    return {"item_counts_": counts, "training_": X.scipy(np.float32), "_by_item": by_item}
+    sizes = tuple(object_sizes(X, metric, by_row=True) for metric in ("cosine", "jaccard"))
+    return {"item_counts_": counts, "training_": X.scipy(np.float32), "_by_item": by_item, "_sizes": sizes}

@@ -181,28 +181,31 @@ class Terms(NamedTuple):
     overlap: float
 
 
-def similarity_terms(rows: Csr, columns: Csr, metric: str, alpha: float, target: bool = False) -> Terms:
+def similarity_terms(
+    rows: Csr, columns: Csr, metric: str, alpha: float, target: bool = False, sizes: NDArray[np.float64] | None = None
+) -> Terms:
     """Those of the rows of `rows`, (q, features), and of the columns of `columns`, (features, objects)."""
-    if metric in SETS:
-        of_row = np.diff(rows.indptr).astype(np.float64)
-        of_column = np.bincount(columns.indices, minlength=columns.shape[1]).astype(np.float64)
-        if metric == "jaccard":
-            return Terms(of_row, of_column, False, 1.0)
+    of_row = object_sizes(rows, metric, by_row=True)
+    of_column = object_sizes(columns, metric, by_row=False) if sizes is None else sizes
+    if metric == "jaccard":
+        return Terms(of_row, of_column, False, 1.0)
+    if metric == "conditional":
         if target:
             return Terms(np.zeros_like(of_row), of_column, False, 0.0)
         return Terms(of_row, np.zeros_like(of_column), False, 0.0)
-    of_row, of_column = _squares(rows, by_row=True), _squares(columns, by_row=False)
     if metric == "cosine":
         return Terms(np.sqrt(of_row), np.sqrt(of_column), True, 0.0)
     power = 1 - alpha if target else alpha
     return Terms(of_row**power, of_column ** (1 - power), True, 0.0)
 
 
-def _squares(X: Csr, *, by_row: bool) -> NDArray[np.float64]:
-    """Sums of squares of the rows or the columns; the same bits either way."""
+def object_sizes(X: Csr, metric: str, *, by_row: bool) -> NDArray[np.float64]:
+    """Of every row or column, the number of entries or the sum of their squares; the same bits either way."""
+    values = None if metric in SETS or X.values is None else X.values.astype(np.float64) ** 2
+    if values is None and by_row:
+        return np.diff(X.indptr).astype(np.float64)
     places = np.repeat(np.arange(X.shape[0]), np.diff(X.indptr)) if by_row else X.indices
-    squares = None if X.values is None else X.values.astype(np.float64) ** 2
-    return np.bincount(places, weights=squares, minlength=X.shape[0 if by_row else 1]).astype(np.float64)
+    return np.bincount(places, weights=values, minlength=X.shape[0 if by_row else 1]).astype(np.float64)
 
 
 def neighbours_checked(
@@ -216,16 +219,18 @@ def neighbours_checked(
     same: bool = True,
     ordered: bool = True,
     target: bool = False,
+    sizes: NDArray[np.float64] | None = None,
     num_threads: int,
 ) -> Pair:
     """The k columns of `columns`, (features, objects), that are most similar to each row of `rows`, (q, features).
 
     same: rows are the columns, and none is its own neighbour. ordered: most similar first, else by object. target: the
-    similarity is that of the object to the row, where the metric makes a difference.
+    similarity is that of the object to the row, where the metric makes a difference. sizes: `object_sizes` of the
+    columns, where they are known.
     """
     if metric in SETS:
         rows, columns = rows._replace(values=None), columns._replace(values=None)
-    terms = similarity_terms(rows, columns, metric, float(alpha), target)
+    terms = similarity_terms(rows, columns, metric, float(alpha), target, sizes)
     items, similarities = np.empty((rows.shape[0], k), np.int32), np.empty((rows.shape[0], k), np.float32)
     core_for(items).nearest_neighbours(
         rows[:3],
