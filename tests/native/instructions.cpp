@@ -2,11 +2,14 @@
 // tell them apart (bench/instructions.py). What it prints says what the counts depend on.
 #include <gnu/libc-version.h>
 
+#include <algorithm>
+
 #include "check.hpp"
 #include "fastlae/als.hpp"
 #include "fastlae/factors.hpp"
 #include "fastlae/gram.hpp"
 #include "fastlae/gram_product.hpp"
+#include "fastlae/knn_graph.hpp"
 #include "fastlae/metrics.hpp"
 #include "fastlae/score.hpp"
 #include "fastlae/slim.hpp"
@@ -47,9 +50,14 @@ struct Inputs {
   Matrix<float> scores{kUsers, kItems};
   Matrix<std::int32_t> top{kUsers, kSlots};
   Matrix<float> best{kUsers, kSlots};
+  Matrix<std::int32_t> near{kItems, kSlots};
+  Matrix<float> nearness{kItems, kSlots};
   Matrix<double> sums[4] = {{kUsers, 2}, {kUsers, 2}, {kUsers, 2}, {kUsers, 2}};
   Matrix<float> embeddings{kItems, kDim}, product{kItems, kDim}, users{kUsers, kDim}, shared{kDim, kDim};
   std::vector<float> ridge = std::vector<float>(kUsers, 1.0f);
+  Csr<float> columns;
+  CsrView<float> transposed{};
+  std::vector<double> sizes;
   std::vector<std::uint64_t> keys;
   std::vector<int64_t> part{0};
   std::vector<std::int32_t> kept = std::vector<std::int32_t>(rows.indices.size()), taken = kept;
@@ -58,6 +66,14 @@ struct Inputs {
   Inputs() {
     for (std::size_t e = 0; e < rows.indices.size(); ++e) keys.push_back(random.next());
     for (int64_t u = 0; u < kUsers; ++u) part.push_back(part.back() + (ones.indptr[u + 1] - ones.indptr[u]) / 5);
+    for (int64_t i = 0; i < kItems; ++i) {
+      for (int64_t u = 0; u < kUsers; ++u)
+        if (std::binary_search(ones.indices + ones.indptr[u], ones.indices + ones.indptr[u + 1], i))
+          columns.indices.push_back(static_cast<std::int32_t>(u));
+      columns.indptr.push_back(static_cast<int64_t>(columns.indices.size()));
+      sizes.push_back(static_cast<double>(columns.indptr.back() - columns.indptr[columns.indptr.size() - 2]));
+    }
+    transposed = {kItems, kUsers, columns.indptr.data(), columns.indices.data(), nullptr};
     shared = definite<float>(kDim, random);
     for (int64_t j = 0; j < kDim; ++j) {
       for (int64_t i = 0; i < kItems; ++i) embeddings(i, j) = static_cast<float>(random());
@@ -118,6 +134,12 @@ COUNTED count_slim(Inputs& in) {
   slim<float>(in.gram.view(), {0.5, 2.0}, nullptr, columns.data(), in.one_thread);
 }
 
+COUNTED count_nearest_neighbours(Inputs& in) {
+  const Similarity jaccard{false, 1, 0, in.sizes.data(), in.sizes.data()};
+  nearest_neighbours<float>(in.transposed, in.ones, jaccard, true, false, in.near.view(), in.nearness.view(),
+                            in.one_thread);
+}
+
 struct Counted {
   const char* name;
   void (*run)(Inputs&);
@@ -139,6 +161,7 @@ constexpr Counted kCounted[] = {
     {"count_als_cholesky", count_als_cholesky},
     {"count_recommend_factors", count_recommend_factors},
     {"count_slim", count_slim},
+    {"count_nearest_neighbours", count_nearest_neighbours},
 };
 
 }  // namespace fastlae::test

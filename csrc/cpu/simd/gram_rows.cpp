@@ -19,6 +19,19 @@ CountBits count_bits() {
   return FASTLAE_PICK(count_bits);
 }
 
+template <class Count>
+CountLine<Count> count_line() {
+  return FASTLAE_PICK(count_line<Count>);
+}
+
+template CountLine<std::uint16_t> count_line();
+template CountLine<std::uint32_t> count_line();
+
+std::int64_t line_bit(std::int64_t j) {
+  const std::int64_t bytes = FASTLAE_PICK(vector_bytes)(), within = j % (8 * bytes);
+  return j - within + 8 * (within % bytes) + within / bytes;
+}
+
 template <class T, class Sum>
 MoveRow<T, Sum> move_row() {
   return FASTLAE_PICK(move_row<T, Sum>);

@@ -15,12 +15,12 @@ FASTLAE_INLINE void add(Word& high, Word& low, Word a, Word b) {
   low = u ^ b;
 }
 
-/// Adds one bit of each of 16 users to counts whose binary digits lie in `digits`: a tree of full adders, some five
-/// operations a user for all the items of a vector.
-FASTLAE_INLINE void add_group(const char* const* at, std::int64_t offset, Word* digits) {
+/// Adds one bit of each of 16 users, bits(0) to bits(15), to counts whose binary digits lie in `digits`: a tree of full
+/// adders, some five operations a user for all the items of a vector.
+template <class Bits>
+FASTLAE_INLINE void add_group(Bits&& bits, Word* digits) {
   Word c0 = digits[0], c1 = digits[1], c2 = digits[2], c3 = digits[3];
   Word two0, two1, four0, four1, eight0, eight1, carry;
-  const auto bits = [&](int user) { return *reinterpret_cast<const Word*>(at[user] + offset); };
   add(two0, c0, bits(0), bits(1));
   add(two1, c0, bits(2), bits(3));
   add(four0, c1, two0, two1);
@@ -80,11 +80,46 @@ inline void count_bits(const std::uint64_t* bits, std::int64_t stride, std::int6
           if (l == 0 && part == 0)  // rows lie anywhere
             for (int q = i; q < std::min(some, i + kGroup); ++q)
               for (std::int64_t m = 0; m < lines; ++m) __builtin_prefetch(row(begin + q + kUsersAhead) + 64 * m);
-          add_group(at + i, 64 * l + part * static_cast<std::int64_t>(kBytes), digits);
+          const std::int64_t offset = 64 * l + part * static_cast<std::int64_t>(kBytes);
+          add_group([&](int user) { return *reinterpret_cast<const Word*>(at[i + user] + offset); }, digits);
         }
         flush(digits, planes, sums + l * kLineItems + part * static_cast<std::int64_t>(kBytes) * 8);
       }
   }
+}
+
+/// Moves what bits of `a` and `b` there are at distance `shift` under `mask` from one to the other.
+FASTLAE_INLINE void swap_bits(Word& a, Word& b, int shift, std::uint64_t mask) {
+  const Word moved = ((a >> shift) ^ b) & (Word{} + mask);
+  b ^= moved;
+  a ^= moved << shift;
+}
+
+template <class Count>
+void count_line(const char* bits, const std::uint32_t* offsets, std::int64_t count, Count* counts) {
+  unsigned char bytes[kLineItems];
+  for (std::int64_t begin = 0; begin == 0 || begin < count; begin += kChunk) {
+    const std::int64_t end = std::min(count, begin + kChunk);
+    for (int part = 0; part < kParts; ++part) {
+      const char* const from = bits + part * static_cast<std::int64_t>(kBytes);
+      Word digits[kPlanes] = {};
+      for (std::int64_t i = begin; i < end; i += kGroup)
+        add_group([&](int row) { return *reinterpret_cast<const Word*>(from + offsets[i + row]); }, digits);
+      // Bit r of byte b of every digit becomes byte b of word r: the bits of a byte are turned against the digits.
+      for (int k = 0; k < 4; ++k) swap_bits(digits[k], digits[k + 4], 4, 0x0f0f0f0f0f0f0f0full);
+      for (int k = 0; k < 8; k += k % 4 == 1 ? 3 : 1) swap_bits(digits[k], digits[k + 2], 2, 0x3333333333333333ull);
+      for (int k = 0; k < 8; k += 2) swap_bits(digits[k], digits[k + 1], 1, 0x5555555555555555ull);
+      std::memcpy(bytes + part * static_cast<std::int64_t>(kBytes) * 8, digits, sizeof digits);
+    }
+    if (begin == 0)
+      for (std::int64_t j = 0; j < kLineItems; ++j) counts[j] = bytes[j];
+    else
+      for (std::int64_t j = 0; j < kLineItems; ++j) counts[j] = static_cast<Count>(counts[j] + bytes[j]);
+  }
+}
+
+inline std::int64_t vector_bytes() {
+  return kBytes;
 }
 
 template <class T, class Sum>

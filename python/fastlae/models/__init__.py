@@ -6,10 +6,11 @@ from .base import Recommender
 from .embedding import EmbeddingModel
 from .full_rank import DEQL, DLAE, EASE, EDLAE, LAE, RDLAE, RLAE
 from .io import load
-from .item_weights import ItemWeights
+from .item_weights import ItemRecommender, ItemWeights
 from .linear import LinearAutoencoder
 from .low_rank_edlae import LowRankEDLAE
 from .mf import GRALS, MF
+from .neighbours import ItemKNN, UserKNN
 from .plrec import PLRec
 from .popularity import Popularity
 from .projected import LRDEQL, LRDLAE, LREDLAE
@@ -38,6 +39,8 @@ __all__ = [
     "WMF",
     "CoFactor",
     "EmbeddingModel",
+    "ItemKNN",
+    "ItemRecommender",
     "ItemWeights",
     "LinearAutoencoder",
     "LowRankEDLAE",
@@ -48,5 +51,6 @@ __all__ = [
     "Recommender",
     "RegularizedPCA",
     "SpectralPath",
+    "UserKNN",
     "load",
 ]

@@ -8,6 +8,7 @@ from .factors import recommend_factors, score_factors
 from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
+from .knn_graph import knn_graph, nearest_neighbours
 from .score import score
 from .slim import slim
 from .slim_lle import slim_lle
@@ -22,7 +23,9 @@ __all__ = [
     "gram_product",
     "implicit_slim",
     "inverse_residual",
+    "knn_graph",
     "miller_update",
+    "nearest_neighbours",
     "recommend",
     "recommend_factors",
     "score",
