@@ -14,7 +14,10 @@ from .performance import PERFORMANCE
 from .tables import load, load_all, table, where
 
 ROOT = RESULTS.parents[1]
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "nn_functional")),
+]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
     ("UltraGCN (published)", 0.2787, 0.2642),

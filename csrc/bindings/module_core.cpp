@@ -70,6 +70,8 @@ PYBIND11_MODULE(_core, m) {
   register_slim(m);
   register_knn_graph(m);
   register_metrics(m);
+  register_multinomial(m);
+  register_sparse_linear(m);
   register_split(m);
   register_info(m);
 }

@@ -45,6 +45,25 @@ def similarities(
     workspace: Array | None,
     stream: int,
 ) -> None: ...
+def multinomial_nll(
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    loss: Array,
+    lse: Array,
+    stream: int,
+) -> None: ...
+def multinomial_nll_backward(
+    grad: Array,
+    lse: Array,
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    out: Array,
+    stream: int,
+) -> None: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, stream: int) -> None: ...
 def score_sparse(
     indptr: Array,
