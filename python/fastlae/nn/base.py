@@ -23,8 +23,8 @@ from ..models.base import is_vector, plain
 from ..models.vectors import Array, VectorModel
 from ..ops.topk import check_count
 from ..ops.weights import check_number
+from .functional import CsrTensors, csr_tensors
 from .implicit_slim import ImplicitSLIMRefresh
-from .rows import Batch, Rows
 from .training import Epoch, History, train
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Network(torch.nn.Module):
     decoder: torch.nn.Parameter
     bias: torch.nn.Parameter
 
-    def vectors(self, x: Batch) -> torch.Tensor:
+    def vectors(self, x: CsrTensors) -> torch.Tensor:
         """What `decoder` is multiplied by for these users, (users, dim), without noise."""
         raise NotImplementedError
 
@@ -106,7 +106,7 @@ class NeuralRecommender(VectorModel):
         """The network for so many users and items; its random numbers come from torch's global generator."""
 
     @abstractmethod
-    def _program(self, module: Any, X: Rows, generator: torch.Generator) -> Program:
+    def _program(self, module: Any, X: CsrTensors, generator: torch.Generator) -> Program:
         """How to train it; every random number comes from `generator`."""
 
     # What is shared.
@@ -215,7 +215,7 @@ class NeuralRecommender(VectorModel):
                 _memory.require(20 * numbers + 40 * csr.nnz, f"a network of {numbers:,} numbers", "Narrow layers.")
             module.to(device)
             generator = torch.Generator(device).manual_seed(int(self.seed))
-            program = self._program(module, Rows(csr, device), generator)
+            program = self._program(module, csr_tensors(csr, device=device), generator)
             parts = {"module": module, "generator": generator, **program.parts}
             refresh = self._refresh(module, X)
             if refresh is not None:
@@ -251,6 +251,7 @@ class NeuralRecommender(VectorModel):
                 callback=None if callback is None else after,
                 checkpoint=checkpoint,
                 identity=self._identity(csr),
+                keep=("module",),
             )
         module.eval()
         learned = {"module_": module, "item_counts_": counts, "history_": history, "_shape": csr.shape}
@@ -315,8 +316,7 @@ class NeuralRecommender(VectorModel):
             with torch_threads(self.num_threads), torch.no_grad():
                 for begin in range(0, X.shape[0], _BLOCK):
                     end = min(begin + _BLOCK, X.shape[0])
-                    rows = Rows(X.rows(begin, end), place)
-                    block = module.vectors(Batch(rows.crow, rows.col, rows.values, rows.shape))
+                    block = module.vectors(csr_tensors(X.rows(begin, end), device=place))
                     out[begin:end] = block.float().cpu().numpy()
         finally:
             module.train(before)
@@ -373,6 +373,38 @@ class NeuralRecommender(VectorModel):
         moved = type(self)(**self.get_params() | {"device": device})
         moved.__dict__ |= {**self.__dict__, "device": device, "module_": copy.deepcopy(self.module_).to(there)}
         return moved
+
+
+def batches(X: CsrTensors, size: int, generator: torch.Generator) -> Iterator[tuple[torch.Tensor, CsrTensors]]:
+    """All rows in random order, `size` at a time, with their numbers; they are gathered where the matrix is."""
+    order = torch.randperm(X.shape[0], generator=generator, device=generator.device)
+    for begin in range(0, len(order), size):
+        rows = order[begin : begin + size]
+        yield rows, X.take(rows)
+
+
+def kept(x: CsrTensors, dropout: float, generator: torch.Generator) -> torch.Tensor | None:
+    """Which entries are not dropped; None where all stay."""
+    if dropout == 0:
+        return None
+    return torch.rand(len(x.col), generator=generator, device=x.col.device) >= dropout
+
+
+def adam(parameters: Any, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
+    """Adam that goes over its numbers once."""
+    return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def check_share(value: Any, name: str) -> None:
+    """Refuse what is no share in [0, 1)."""
+    if check_number(value, name, 0) >= 1:
+        raise ValueError(f"{name}: expected a number of at least 0 and less than 1, got {value!r}")
+
+
+def check_rate(value: Any) -> None:
+    """Refuse a learning rate that is not positive."""
+    if check_number(value, "learning_rate", 0) == 0:
+        raise ValueError(f"learning_rate: expected a positive number, got {value!r}")
 
 
 def _device(name: str | None) -> torch.device:

@@ -12,7 +12,7 @@ import os
 import pickle
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def train(
     callback: Callable[[History], bool | None] | None = None,
     checkpoint: str | PathLike[str] | None = None,
     identity: Mapping[str, Any] | None = None,
+    keep: Collection[str] | None = None,
 ) -> History:
     """Train for so many epochs, and leave the modules in their best state.
 
@@ -125,6 +126,8 @@ def train(
         Written after every epoch, complete or not at all; if it is there already, training goes on from it.
     identity : dict, optional
         What a checkpoint belongs to: architecture, data, hyperparameters; names to numbers and strings.
+    keep : names, optional
+        The modules whose best state is kept; by default all. The others are left as the last epoch has them.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def train(
         check_count(patience, "patience")
     if isinstance(grace, bool) or not hasattr(grace, "__index__") or grace < 0:
         raise ValueError(f"grace: expected a whole number of at least 0, got {grace!r}")
-    state = _Progress(parts, dict(identity or {}))
+    state = _Progress(parts, dict(identity or {}), keep)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and path.exists():
         state.load(path)
@@ -195,8 +198,8 @@ def _check_finite(figures: Mapping[str, Any], number: int) -> None:
 class _Progress:
     """How far training has come, in memory and as a file."""
 
-    def __init__(self, parts: Mapping[str, Any], identity: dict[str, Any]) -> None:
-        self.parts, self.identity = dict(parts), identity
+    def __init__(self, parts: Mapping[str, Any], identity: dict[str, Any], keep: Collection[str] | None) -> None:
+        self.parts, self.identity, self.keep = dict(parts), identity, keep
         self.history: History = []
         self.best: dict[str, Any] | None = None  # states of the modules
         self.best_score = -math.inf
@@ -204,7 +207,8 @@ class _Progress:
         self.ended = False
 
     def _modules(self) -> dict[str, torch.nn.Module]:
-        return {name: part for name, part in self.parts.items() if isinstance(part, torch.nn.Module)}
+        modules = {name: part for name, part in self.parts.items() if isinstance(part, torch.nn.Module)}
+        return modules if self.keep is None else {name: modules[name] for name in self.keep}
 
     def look(self, score: float | None, patience: int | None) -> None:
         """Keep the best; end when nothing better came for so many epochs."""
