@@ -358,6 +358,11 @@ class NeuralRecommender(VectorModel):
         arrays = {f"module.{name}": value.detach().cpu().numpy() for name, value in self.module_.state_dict().items()}
         return {**arrays, "item_counts": self.item_counts_}, {"shape": [*self._shape], "history": self.history_}
 
+    def _compared(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        arrays, facts = self._state()
+        timeless = [{k: v for k, v in row.items() if k not in ("seconds", "speed")} for row in self.history_]
+        return arrays, {**facts, "history": timeless}
+
     def _restore(self, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
         self.item_counts_, self._shape, self.history_ = arrays["item_counts"], tuple(facts["shape"]), facts["history"]
         self.module_ = self._made(self._shape)
