@@ -10,11 +10,15 @@ from typing import Any
 from .embedding_tables import embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
+from .neural_tables import NEURAL
 from .performance import PERFORMANCE
 from .tables import load, load_all, table, where
 
 ROOT = RESULTS.parents[1]
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "neural")),
+]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
     ("UltraGCN (published)", 0.2787, 0.2642),
@@ -176,11 +180,14 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "summary": summary,
     **PERFORMANCE,
     **LOW_RANK,
+    **NEURAL,
 }
 
 
 # What measures a section that is not named after its benchmark.
 COMMANDS = {f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")}
+COMMANDS |= {"neural_ablation": "neural"}
+COMMANDS |= {f"recvae_{part}": f"recvae --part {part}" for part in ("time", "memory", "trajectory")}
 
 
 def insert(text: str) -> str:

@@ -6,7 +6,9 @@ from . import functional
 from .autoencoders import MultDAE, MultVAE
 from .base import NeuralRecommender
 from .cdae import CDAE
+from .hvamp import HVamp
 from .implicit_slim import ImplicitSLIMRefresh
+from .ract import RaCT
 from .recvae import RecVAE
 from .slim_regularizer import SLIMRegularizer, slim_regularizer
 from .training import Epoch, train
@@ -14,10 +16,12 @@ from .training import Epoch, train
 __all__ = [
     "CDAE",
     "Epoch",
+    "HVamp",
     "ImplicitSLIMRefresh",
     "MultDAE",
     "MultVAE",
     "NeuralRecommender",
+    "RaCT",
     "RecVAE",
     "SLIMRegularizer",
     "functional",

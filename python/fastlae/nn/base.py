@@ -406,10 +406,10 @@ def check_share(value: Any, name: str) -> None:
         raise ValueError(f"{name}: expected a number of at least 0 and less than 1, got {value!r}")
 
 
-def check_rate(value: Any) -> None:
+def check_rate(value: Any, name: str = "learning_rate") -> None:
     """Refuse a learning rate that is not positive."""
-    if check_number(value, "learning_rate", 0) == 0:
-        raise ValueError(f"learning_rate: expected a positive number, got {value!r}")
+    if check_number(value, name, 0) == 0:
+        raise ValueError(f"{name}: expected a positive number, got {value!r}")
 
 
 def _device(name: str | None) -> torch.device:
