@@ -210,11 +210,23 @@ def sweep(found: Any) -> str:
     return table(["MovieLens-1M, DEQL", "time", "times the inverses"], rows) + _machine(found)
 
 
+def nn_functional(found: Any) -> str:
+    """Every operator and contender: time, and memory of a call."""
+    rows = []
+    for row in found["results"]["rows"]:
+        ours = row["contenders"]["fastlae"]["seconds"]
+        for name, r in row["contenders"].items():
+            ratio = f"{r['seconds'] / ours:.1f}"
+            rows.append([row["shape"], row["what"], name, seconds(r["seconds"]), ratio, f"{r['added_mb']:,}"])
+    head = ["a batch of 500 of", "forward and backward", "contender", "time", "times fastlae's", "added, MB"]
+    return table(head, rows) + _machine(found)
+
+
 def _on_every_machine(section: Callable[[Any], str]) -> Callable[[], str]:
     return lambda: "\n\n".join(section(found) for found in load_all(section.__name__))
 
 
 PERFORMANCE: dict[str, Callable[[], str]] = {
     section.__name__: _on_every_machine(section)
-    for section in (gram, spd_inverse, recommend, evaluate, data, sweep, ease, cost, large, roofline)
+    for section in (gram, spd_inverse, recommend, evaluate, data, sweep, ease, cost, large, roofline, nn_functional)
 }

@@ -17,7 +17,7 @@ from .tables import load, load_all, table, where
 ROOT = RESULTS.parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "neural")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "nn_functional", "neural")),
 ]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),

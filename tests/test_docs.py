@@ -24,6 +24,13 @@ def test_the_tour_runs():
     assert failed == 0
 
 
+def test_the_functions_for_torch_run():
+    pytest.importorskip("torch")
+    failed, tried = doctest.testfile(str(DOCS / "nn_functional.md"), module_relative=False)
+    assert tried > 20
+    assert failed == 0
+
+
 def test_the_tutorials_commands_are_understood():
     lines = re.findall(r"(?m)^\$ fastlae (.*)$", (DOCS / "tutorial.md").read_text())
     assert len(lines) > 8

@@ -389,13 +389,13 @@ def cases(dtype=torch.float64):
         "input_values": (sparse_linear.input_values, (crow, weighted, True, 0.3, mask, 0)),
         "input_values by seed": (sparse_linear.input_values, (crow, weighted, False, 0.3, None, 7)),
         "input_values_backward": (sparse_linear.input_values_backward, (values, crow, values, True, 0.3, mask, 0)),
-        "sparse_product": (sparse_linear.sparse_product, (crow, col, weighted, W, leaf(HIDDEN, seed=5))),
-        "sparse_product without bias": (sparse_linear.sparse_product, (crow, col, values, W, None)),
-        "sparse_product_backward": (
+        "sparse_linear": (sparse_linear.sparse_product, (crow, col, weighted, W, leaf(HIDDEN, seed=5))),
+        "sparse_linear without bias": (sparse_linear.sparse_product, (crow, col, values, W, None)),
+        "sparse_linear_backward": (
             sparse_linear.sparse_product_backward,
             (plain[0], crow, col, values, plain[1], True, True),
         ),
-        "sparse_product_backward to weight": (
+        "sparse_linear_backward to weight": (
             sparse_linear.sparse_product_backward,
             (plain[0], crow, col, values, plain[1], False, True),
         ),
@@ -568,6 +568,31 @@ def test_what_is_not_asked_for_is_not_computed(name, monkeypatch):
         weights = x.values.clone().requires_grad_()
         F.multinomial_nll(torch.zeros(x.shape), x._replace(values=weights)).sum().backward()
         assert calls == []
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_the_same_bits_for_any_number_of_threads(threads):
+    """Shapes that make several tasks of everything."""
+    _, x = rows(300, 5000, dtype=torch.float32, density=0.01)
+    W, z, b = (normal(*shape, dtype=torch.float32).requires_grad_() for shape in ((5000, 40), (300, 40), (5000,)))
+
+    def results():
+        layer = F.sparse_linear(x, W, normalize=True, dropout=0.5, seed=1)
+        losses = F.linear_multinomial_nll(z, W, b, x), F.multinomial_nll(layer @ W.detach().T, x)
+        everything = layer.square().sum() + losses[0].sum() + losses[1].sum()
+        return [layer, *losses, F.gram_product(W, x), *torch.autograd.grad(everything, (W, z, b))]
+
+    threads(1)
+    one = results()
+    threads(2)
+    for mine, other in zip(one, results(), strict=True):
+        assert torch.equal(mine, other)
 
 
 # Arguments.

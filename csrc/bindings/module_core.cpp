@@ -69,6 +69,8 @@ PYBIND11_MODULE(_core, m) {
   register_factors(m);
   register_slim(m);
   register_metrics(m);
+  register_multinomial(m);
+  register_sparse_linear(m);
   register_split(m);
   register_info(m);
 }

@@ -3,6 +3,7 @@
 #include "device_arrays.hpp"
 #include "fastlae/cuda/gram.hpp"
 #include "fastlae/cuda/gram_product.hpp"
+#include "fastlae/cuda/multinomial.hpp"
 #include "fastlae/cuda/product.hpp"
 #include "fastlae/cuda/score.hpp"
 #include "fastlae/cuda/spd_inverse.hpp"
@@ -198,6 +199,46 @@ void register_gram_product(py::module_& m) {
       py::arg("stream"), "out <- (X^T X + diag(l2)) E");
 }
 
+void register_multinomial(py::module_& m) {
+  m.def(
+      "multinomial_nll",
+      [](py::handle logits, py::handle indptr, py::handle indices, py::handle values, py::handle out_loss,
+         py::handle out_lse, std::uintptr_t stream) {
+        dispatch_device(logits, "logits", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto z = arguments.matrix<const T>(logits, "logits");
+          const auto x = arguments.csr<T>(indptr, indices, values, z.cols, "x");
+          if (x.rows != z.rows) throw py::value_error("x: expected " + std::to_string(z.rows) + " rows");
+          auto* const loss = arguments.vector<T>(out_loss, "loss", z.rows);
+          auto* const lse = arguments.vector<T>(out_lse, "lse", z.rows);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::multinomial_nll<T>(z, x, loss, lse, arguments.context());
+        });
+      },
+      py::arg("logits"), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("loss"), py::arg("lse"),
+      py::arg("stream"), "loss and logsumexp of every row");
+  m.def(
+      "multinomial_nll_backward",
+      [](py::handle of_loss, py::handle lse, py::handle logits, py::handle indptr, py::handle indices,
+         py::handle values, py::handle out, std::uintptr_t stream) {
+        dispatch_device(logits, "logits", [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto z = arguments.matrix<const T>(logits, "logits");
+          const auto x = arguments.csr<T>(indptr, indices, values, z.cols, "x");
+          if (x.rows != z.rows) throw py::value_error("x: expected " + std::to_string(z.rows) + " rows");
+          const auto* const grad = arguments.vector<const T>(of_loss, "grad", z.rows);
+          const auto* const log_sums = arguments.vector<const T>(lse, "lse", z.rows);
+          const auto to = arguments.matrix<T>(out, "out", z.rows, z.cols);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::multinomial_nll_backward<T>(grad, log_sums, z, x, to, arguments.context());
+        });
+      },
+      py::arg("grad"), py::arg("lse"), py::arg("logits"), py::arg("indptr"), py::arg("indices"), py::arg("values"),
+      py::arg("out"), py::arg("stream"), "out <- diag(grad) (diag(total) softmax(logits) - X)");
+}
+
 void register_score(py::module_& m) {
   m.def(
       "score",
@@ -360,6 +401,7 @@ PYBIND11_MODULE(_cuda, m) {
   register_spd_inverse(m);
   register_weights(m);
   register_gram_product(m);
+  register_multinomial(m);
   register_score(m);
   register_score_of_sparse(m);
   register_topk(m);

@@ -132,6 +132,53 @@ def ranking_sums(
     reciprocal_rank: Array,
     num_threads: int,
 ) -> None: ...
+def sparse_linear(
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    weight: Array,
+    bias: Array | None,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def sparse_linear_backward(
+    indptr: Array, indices: Array, values: Array | None, grad: Array, out: Array, num_threads: int
+) -> None: ...
+def multinomial_nll(
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    loss: Array,
+    lse: Array,
+    num_threads: int,
+) -> None: ...
+def multinomial_nll_backward(
+    grad: Array,
+    lse: Array,
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def softmax_mean(
+    z: Array, weight: Array, bias: Array | None, lse: Array, mean: Array | None, num_threads: int
+) -> None: ...
+def linear_multinomial_nll_backward(
+    grad: Array,
+    lse: Array,
+    z: Array,
+    weight: Array,
+    bias: Array | None,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    out_weight: Array | None,
+    out_bias: Array,
+    num_threads: int,
+) -> None: ...
 def split_rows(
     indptr: Array,
     indices: Array,

@@ -31,6 +31,25 @@ def miller_update(H0_inv: Array, V: Array, E1: Array, E2: Array, out: Array, wor
 def gram_product(
     indptr: Array, indices: Array, values: Array | None, E: Array, l2: Array | None, out: Array, stream: int
 ) -> None: ...
+def multinomial_nll(
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    loss: Array,
+    lse: Array,
+    stream: int,
+) -> None: ...
+def multinomial_nll_backward(
+    grad: Array,
+    lse: Array,
+    logits: Array,
+    indptr: Array,
+    indices: Array,
+    values: Array | None,
+    out: Array,
+    stream: int,
+) -> None: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, stream: int) -> None: ...
 def score_sparse(
     indptr: Array,

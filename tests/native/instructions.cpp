@@ -7,7 +7,9 @@
 #include "fastlae/gram.hpp"
 #include "fastlae/gram_product.hpp"
 #include "fastlae/metrics.hpp"
+#include "fastlae/multinomial.hpp"
 #include "fastlae/score.hpp"
+#include "fastlae/sparse_linear.hpp"
 #include "fastlae/spd_inverse.hpp"
 #include "fastlae/split.hpp"
 #include "fastlae/topk.hpp"
@@ -51,6 +53,9 @@ struct Inputs {
   std::vector<std::uint64_t> keys;
   std::vector<int64_t> part{0};
   std::vector<std::int32_t> kept = std::vector<std::int32_t>(rows.indices.size()), taken = kept;
+  Matrix<float> latent{kUsers, kDim}, mean{kUsers, kDim};
+  std::vector<float> grad = std::vector<float>(kUsers, 0.5f), loss = grad, lse = grad,
+                     bias = std::vector<float>(kItems), to_bias = bias;
   Context one_thread = context(1);
 
   Inputs() {
@@ -61,6 +66,8 @@ struct Inputs {
       for (int64_t i = 0; i < kItems; ++i) embeddings(i, j) = static_cast<float>(random());
       for (int64_t u = 0; u < kUsers; ++u) users(u, j) = 0.0f;
     }
+    for (int64_t u = 0; u < kUsers; ++u)
+      for (int64_t j = 0; j < kDim; ++j) latent(u, j) = static_cast<float>(random());
   }
 };
 
@@ -108,6 +115,28 @@ COUNTED count_als_cholesky(Inputs& in) {
   als_rows<float>(&term, 1, in.shared.view(), in.ridge.data(), {}, in.users.view(), 0, in.one_thread);
 }
 
+COUNTED count_sparse_linear(Inputs& in) {
+  sparse_linear<float>(in.valued, in.embeddings.view(), nullptr, in.mean.view(), in.one_thread);
+}
+COUNTED count_sparse_linear_backward(Inputs& in) {
+  sparse_linear_backward<float>(in.valued, in.latent.view(), in.product.view(), in.one_thread);
+}
+COUNTED count_multinomial_nll(Inputs& in) {
+  multinomial_nll<float>(in.scores.view(), in.ones, in.loss.data(), in.lse.data(), in.one_thread);
+}
+COUNTED count_multinomial_nll_backward(Inputs& in) {
+  multinomial_nll_backward<float>(in.grad.data(), in.lse.data(), in.scores.view(), in.ones, in.scores.view(),
+                                  in.one_thread);
+}
+COUNTED count_softmax_mean(Inputs& in) {
+  softmax_mean<float>(in.latent.view(), in.embeddings.view(), in.bias.data(), in.lse.data(), in.mean.view(),
+                      in.one_thread);
+}
+COUNTED count_linear_multinomial_nll_backward(Inputs& in) {
+  linear_multinomial_nll_backward<float>(in.grad.data(), in.lse.data(), in.latent.view(), in.embeddings.view(),
+                                         in.bias.data(), in.ones, in.product.view(), in.to_bias.data(), in.one_thread);
+}
+
 struct Counted {
   const char* name;
   void (*run)(Inputs&);
@@ -127,6 +156,12 @@ constexpr Counted kCounted[] = {
     {"count_gram_product", count_gram_product},
     {"count_als_gradients", count_als_gradients},
     {"count_als_cholesky", count_als_cholesky},
+    {"count_sparse_linear", count_sparse_linear},
+    {"count_sparse_linear_backward", count_sparse_linear_backward},
+    {"count_multinomial_nll", count_multinomial_nll},
+    {"count_multinomial_nll_backward", count_multinomial_nll_backward},
+    {"count_softmax_mean", count_softmax_mean},
+    {"count_linear_multinomial_nll_backward", count_linear_multinomial_nll_backward},
 };
 
 }  // namespace fastlae::test

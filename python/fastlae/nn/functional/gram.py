@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from . import _native
 from ._common import check_tensor, like, operator, working_dtype
 from ._csr import CsrTensors, batch_of
 from .sparse_linear import times, transposed_times
@@ -116,7 +117,7 @@ def implicit_slim(
     >>> X = sp.csr_matrix([[1, 1, 0], [0, 1, 1], [1, 1, 0]])
     >>> F.implicit_slim(torch.tensor([[1.0], [0.0], [-1.0]]), X, l2=1.0, alpha=1.0)
     tensor([[ 0.7347],
-            [ 0.2720],
+            [ 0.2721],
             [-0.6122]])
     """
     E = _embeddings(E)
@@ -140,7 +141,7 @@ def implicit_slim(
         counts = torch.zeros(E.shape[0], dtype=torch.int64, device=E.device)
         counts.scatter_add_(0, csr.col.to(torch.int64), torch.ones_like(csr.col, dtype=torch.int64))
         A = torch.where((counts >= min_count)[:, None], E, 0.0)
-    # D in (9) is diag(P)^-1, so B = D (G + l2 I) A and F = (G + l2 I) D B, where D's inverse is multiplied in.
+    # R^-1 = (G + l2 I) diag(scale)^2 (G + l2 I); F = R^-1 A, and A^T F = B^T B, semidefinite however it is rounded.
     B = scale[:, None] * _times_gram(A, csr, ridge)
     F = _times_gram(scale[:, None] * B, csr, ridge)
     S = (B.T @ B).to(torch.float64)
@@ -161,6 +162,8 @@ def gram_times(
     E: torch.Tensor, crow: torch.Tensor, col: torch.Tensor, values: torch.Tensor, ridge: torch.Tensor
 ) -> torch.Tensor:
     """(X^T X + diag(ridge)) E."""
+    if _native.is_native(E):
+        return _native.gram_product(E, (crow, col, values), ridge)
     out = transposed_times(crow, col, values, times(crow, col, values, E), E.shape[0])
     return out.addcmul_(ridge[:, None], E)
 

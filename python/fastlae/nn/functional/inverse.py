@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 
+from ...errors import NotPositiveDefiniteError
+from ...ops.spd_inverse import spd_inverse as _spd_inverse
+from . import _native
 from ._common import check_tensor, like, operator, working_dtype
 
 
@@ -123,7 +126,7 @@ def deql_weights(
     >>> W = F.deql_weights(G, l2=l2, dropout=0.5, b=0.5)
     >>> W.sum().backward()
     >>> round(l2.grad.item(), 4)
-    -0.1967
+    -0.6161
     """
     return _family(G, l2, dropout, "zero" if zero_diagonal else "deql", a, b)
 
@@ -217,7 +220,12 @@ def ridge_inverse(gram: torch.Tensor, ridge: torch.Tensor) -> torch.Tensor:
     """(G + diag(ridge))^-1."""
     a = gram.clone(memory_format=torch.contiguous_format)
     a.diagonal().add_(ridge)
-    return torch.cholesky_inverse(torch.linalg.cholesky(a)).contiguous()
+    if _native.is_native(a):
+        return torch.from_numpy(_spd_inverse(a.numpy(), overwrite_a=True, num_threads=_native.threads()))
+    factor, info = torch.linalg.cholesky_ex(a)
+    if int(info):  # waits for the device
+        raise NotPositiveDefiniteError.at(int(info) - 1)
+    return torch.cholesky_inverse(factor).contiguous()
 
 
 @operator(
@@ -229,9 +237,10 @@ def ridge_inverse_backward(
     grad: torch.Tensor, inverse: torch.Tensor, to_gram: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """-C grad C (empty if not asked for), and its diagonal."""
-    half = inverse @ grad
+    product = _native.product if _native.is_native(grad) else torch.mm
+    half = product(inverse, grad)
     if to_gram:
-        whole = (half @ inverse).neg_()
+        whole = product(half, inverse).neg_()
         return whole, whole.diagonal().clone()
     return grad.new_empty((0, 0)), -(half * inverse).sum(1)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from . import _native
 from ._common import check_tensor, check_vector, entry_rows, like, operator, row_sums, working_dtype
 from ._csr import batch_of
 from .sparse_linear import entry_products, times, transposed_times
@@ -46,9 +47,9 @@ def multinomial_nll(logits: torch.Tensor, x: Any) -> torch.Tensor:
 
     Examples
     --------
-    >>> import torch
+    >>> import scipy.sparse as sp, torch
     >>> from fastlae.nn import functional as F
-    >>> x = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]).to_sparse_csr()
+    >>> x = sp.csr_matrix([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
     >>> F.multinomial_nll(torch.zeros(2, 3), x)
     tensor([2.1972, 0.0000])
     """
@@ -92,9 +93,9 @@ def linear_multinomial_nll(z: torch.Tensor, weight: torch.Tensor, bias: torch.Te
 
     Examples
     --------
-    >>> import torch
+    >>> import scipy.sparse as sp, torch
     >>> from fastlae.nn import functional as F
-    >>> x = torch.tensor([[1.0, 0.0, 1.0]]).to_sparse_csr()
+    >>> x = sp.csr_matrix([[1.0, 0.0, 1.0]])
     >>> F.linear_multinomial_nll(torch.zeros(1, 2), torch.ones(3, 2), None, x)
     tensor([2.1972])
     """
@@ -128,6 +129,8 @@ def nll(
     logits: torch.Tensor, crow: torch.Tensor, col: torch.Tensor, values: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Loss and logsumexp of every row."""
+    if _native.is_native(logits, twin=True):
+        return _native.multinomial_nll(logits, (crow, col, values))
     lse = torch.logsumexp(logits, 1)
     explained = row_sums(crow, values * logits[entry_rows(crow, col), col])
     return _loss(row_sums(crow, values), lse, explained), lse
@@ -147,6 +150,8 @@ def nll_backward(
     values: torch.Tensor,
 ) -> torch.Tensor:
     """Gradient to the scores: grad (sum(x) softmax(z) - x)."""
+    if _native.is_native(logits, twin=True):
+        return _native.multinomial_nll_backward(grad, lse, logits, (crow, col, values))
     scale = grad * row_sums(crow, values)
     out = torch.sub(logits, lse[:, None]).exp_().mul_(scale[:, None])
     out[scale == 0] = 0  # of a row without items whatever its scores
@@ -206,6 +211,8 @@ def softmax_mean(
     z: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, with_mean: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Of the scores z W^T + b: logsumexp of every row, and the mean of the rows of W under softmax."""
+    if _native.is_native(z):
+        return _native.softmax_mean(z, weight, bias, with_mean)
     best = z.new_full((z.shape[0],), -torch.inf)
     mass = z.new_zeros(z.shape[0])
     mean = z.new_zeros(z.shape) if with_mean else z.new_empty((0, 0))
@@ -247,6 +254,8 @@ def linear_nll_backward(
     to_weight: bool,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients to weight (empty if not asked for) and bias; the scores are made a second time."""
+    if _native.is_native(z):
+        return _native.linear_multinomial_nll_backward(grad, lse, z, weight, bias, (crow, col, values), to_weight)
     scale = (grad * row_sums(crow, values))[:, None]
     to_bias = weight.new_empty(weight.shape[0])
     to_w = torch.empty_like(weight) if to_weight else weight.new_empty((0, 0))

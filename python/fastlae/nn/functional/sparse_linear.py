@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from . import _native
 from ._common import check_tensor, check_vector, entry_rows, like, operator, row_sums, working_dtype
 from ._csr import batch_of
 
@@ -59,9 +60,9 @@ def sparse_linear(
 
     Examples
     --------
-    >>> import torch
+    >>> import scipy.sparse as sp, torch
     >>> from fastlae.nn import functional as F
-    >>> x = torch.tensor([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]]).to_sparse_csr()
+    >>> x = sp.csr_matrix([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
     >>> F.sparse_linear(x, torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), torch.tensor([0.5, 0.0]))
     tensor([[11.5000, 14.0000],
             [ 0.5000,  0.0000]])
@@ -170,7 +171,7 @@ input_values.register_autograd(_input_backward, setup_context=_input_setup)
 
 
 @operator(
-    "sparse_product",
+    "sparse_linear",
     "(Tensor crow, Tensor col, Tensor values, Tensor weight, Tensor? bias) -> Tensor",
     fake=lambda crow, col, values, weight, bias: weight.new_empty((crow.shape[0] - 1, weight.shape[1])),
 )
@@ -178,12 +179,14 @@ def sparse_product(
     crow: torch.Tensor, col: torch.Tensor, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 ) -> torch.Tensor:
     """X W + b."""
+    if _native.is_native(weight, twin=True):
+        return _native.sparse_linear((crow, col, values), weight, bias)
     out = times(crow, col, values, weight)
     return out if bias is None else out.add_(bias)
 
 
 @operator(
-    "sparse_product_backward",
+    "sparse_linear_backward",
     "(Tensor grad, Tensor crow, Tensor col, Tensor values, Tensor weight, bool to_values, bool to_weight)"
     " -> (Tensor, Tensor)",
     fake=lambda grad, crow, col, values, weight, to_values, to_weight: (
@@ -233,6 +236,8 @@ sparse_product.register_autograd(_product_backward, setup_context=_product_setup
 
 def times(crow: torch.Tensor, col: torch.Tensor, values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """X W."""
+    if _native.is_native(weight, twin=True):
+        return _native.sparse_linear((crow, col, values), weight, None)
     return torch.nn.functional.embedding_bag(
         col.to(torch.int64), weight, crow, mode="sum", per_sample_weights=values, include_last_offset=True
     )
@@ -242,6 +247,8 @@ def transposed_times(
     crow: torch.Tensor, col: torch.Tensor, values: torch.Tensor, dense: torch.Tensor, n_items: int
 ) -> torch.Tensor:
     """X^T D, item by item in the order of the rows."""
+    if _native.is_native(dense):
+        return _native.sparse_linear_backward((crow, col, values), dense, n_items)
     columns, order = torch.sort(col, stable=True)
     pointers = torch.searchsorted(columns, torch.arange(n_items + 1, dtype=col.dtype, device=col.device))
     return times(pointers, entry_rows(crow, col)[order], values[order], dense)

@@ -1,0 +1,142 @@
+"""Operators of autoencoders, forward and backward, beside plain torch on dense batches and on chunks: time, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .harness import Worker, save, timed
+
+# The encoder's first layer and the decoder of RecVAE, at MovieLens-20M's shape and at MovieLens-1M's.
+SHAPES = {"ml-20m shape": (500, 20_108, 86), "ml-1m shape": (500, 3_706, 166)}
+HIDDEN, LATENT = 600, 200
+REPEAT = 7
+
+
+def batch(shape: str) -> Any:
+    """A batch of ones with the data's number of items a user, popular items first."""
+    import fastlae
+    from fastlae.nn import functional as F
+
+    users, items, length = SHAPES[shape]
+    X = fastlae.data.make_interactions(20 * users, items, 20 * users * length, seed=0)
+    return F.csr_tensors(X[:users])
+
+
+def plain_nll(scores: Any, x: Any) -> Any:
+    """As the authors of Mult-VAE and RecVAE write it."""
+    import torch
+
+    return -(torch.log_softmax(scores, 1) * x).sum(1)
+
+
+def case(shape: str, what: str) -> dict[str, Callable[[], Any]]:
+    """What is compared: functions that return the loss and the gradients."""
+    import torch
+
+    from fastlae.nn import functional as F
+    from fastlae.nn.functional import _native
+
+    x = batch(shape)
+    rows, items = x.shape
+    sparse = torch.sparse_csr_tensor(x.crow, x.col.long(), x.values, x.shape, check_invariants=True)
+    generator = torch.Generator().manual_seed(0)
+
+    def leaf(*size: int, scale: float = 1.0, wanted: bool = True) -> Any:
+        return (scale * torch.randn(*size, generator=generator)).requires_grad_(wanted)
+
+    if what == "sparse_linear":
+        W, b = leaf(items, HIDDEN, scale=0.02), leaf(HIDDEN)
+
+        def first_layer(layer: Callable[[], Any]) -> Any:
+            out = layer()
+            return (out, *torch.autograd.grad(out.square().sum(), (W, b)))
+
+        noise = {"normalize": True, "dropout": 0.5, "seed": 1}
+        mask = F.sparse_linear(x, torch.eye(items), dropout=0.5, seed=1) != 0
+
+        def dense() -> Any:
+            clean = torch.nn.functional.normalize(sparse.to_dense())
+            return torch.where(mask, clean / 0.5, 0.0) @ W + b
+
+        return {
+            "fastlae": lambda: first_layer(lambda: F.sparse_linear(x, W, b, **noise)),
+            "torch, dense batch": lambda: first_layer(dense),
+        }
+    if what == "multinomial_nll":
+        z = leaf(rows, items)
+
+        def of_scores(loss: Callable[[], Any]) -> Any:
+            out = loss()
+            return (out, *torch.autograd.grad(out.mean(), z))
+
+        return {
+            "fastlae": lambda: of_scores(lambda: F.multinomial_nll(z, x)),
+            "torch, dense batch": lambda: of_scores(lambda: plain_nll(z, sparse.to_dense())),
+        }
+    step = what.partition(", ")[2]
+    z = leaf(rows, LATENT, wanted=step != "decoder")
+    W, b = (leaf(*size, scale=0.05, wanted=step != "encoder") for size in ((items, LATENT), (items,)))
+    wanted = [t for t in (z, W, b) if t.requires_grad]
+
+    def fused(loss: Callable[[], Any]) -> Any:
+        out = loss()
+        return (out, *torch.autograd.grad(out.mean(), wanted))
+
+    def chunks() -> Any:
+        native, _native.is_native = _native.is_native, lambda *_: False
+        try:
+            return fused(lambda: F.linear_multinomial_nll(z, W, b, x))
+        finally:
+            _native.is_native = native
+
+    def authors() -> Any:
+        """All gradients, whoever needs them."""
+        leaves = [t.detach().requires_grad_() for t in (z, W, b)]
+        out = plain_nll(torch.nn.functional.linear(*leaves), sparse.to_dense())
+        found = torch.autograd.grad(out.mean(), leaves)
+        return (out, *(g for g, t in zip(found, (z, W, b), strict=True) if t.requires_grad))
+
+    return {
+        "fastlae": lambda: fused(lambda: F.linear_multinomial_nll(z, W, b, x)),
+        "torch, chunks": chunks,
+        "torch, dense batch": lambda: fused(lambda: plain_nll(torch.nn.functional.linear(z, W, b), sparse.to_dense())),
+        "torch, dense batch, all gradients": authors,
+    }
+
+
+def compare(shape: str, what: str) -> dict[str, Any]:
+    """Equal values and gradients, then memory of one call and seconds in turns."""
+    import warnings
+
+    from .harness import alternate, median
+
+    warnings.filterwarnings("ignore", message="Sparse CSR tensor")
+    contenders = case(shape, what)
+    first, *others = ([t.detach() for t in call()] for call in contenders.values())
+    for name, other in zip(list(contenders)[1:], others, strict=True):
+        for mine, theirs in zip(first, other, strict=True):
+            error = float((mine - theirs).abs().max() / theirs.abs().max())
+            if not error < 1e-4:
+                raise SystemExit(f"{what}: fastlae and {name} differ by {error:.1e}")
+    del first, others, other, mine, theirs
+    memory = {name: timed(call)[1]["added_gb"] for name, call in contenders.items()}
+    times = alternate(contenders, repeat=REPEAT, pause=0.05)
+    return {name: {"seconds": median(t), "added_mb": round(1000 * memory[name])} for name, t in times.items()}
+
+
+def main() -> None:
+    """Every operator at both shapes."""
+    rows = []
+    steps = [f"linear_multinomial_nll, {step}" for step in ("encoder", "decoder", "both")]
+    for shape in SHAPES:
+        for what in ("sparse_linear", "multinomial_nll", *steps):
+            with Worker() as worker:
+                found = worker.call("bench.nn_functional:compare", shape, what)
+            found.pop("peak_gb")
+            rows.append({"shape": shape, "what": what, "contenders": found})
+    save("nn_functional", {"batch": 500, "hidden": HIDDEN, "latent": LATENT, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""From tensors to the kernels, without copies; outputs are allocated here."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..._backend import core_for, cuda
+from ..._threads import resolve_threads
+from ...errors import CudaError
+
+Sparse = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # crow, col, values
+
+
+def is_native(tensor: torch.Tensor, *, twin: bool = False) -> bool:
+    """Whether a kernel is there for a tensor: on the CPU, and for those that have a twin on CUDA devices."""
+    return not on_device(tensor) or (twin and device_module() is not None)
+
+
+def on_device(tensor: torch.Tensor) -> bool:
+    """Whether the tensor lies elsewhere than in host memory."""
+    return tensor.device.type != "cpu"
+
+
+@functools.cache
+def device_module() -> Any:
+    """The compiled module for CUDA devices, or None where it was not built."""
+    try:
+        return cuda()
+    except CudaError:
+        return None
+
+
+def handle(tensor: torch.Tensor) -> Any:
+    """A tensor on a device, as its module takes it (by DLPack)."""
+    return tensor.detach().contiguous()
+
+
+def stream(tensor: torch.Tensor) -> int:
+    """The stream that work on the tensor is queued on."""
+    return int(torch.cuda.current_stream(tensor.device).cuda_stream)
+
+
+def _on_device(x: Sparse) -> tuple[Any, Any, Any]:
+    crow, col, values = x
+    return handle(crow.to(torch.int64)), handle(col.to(torch.int32)), handle(values)
+
+
+def threads() -> int:
+    """What torch would use, and at most what the process may."""
+    return min(torch.get_num_threads(), resolve_threads(0))
+
+
+def array(tensor: torch.Tensor) -> NDArray[Any]:
+    """The tensor's memory as an array whose rows are contiguous; a copy where they are not."""
+    found: NDArray[Any] = tensor.detach().contiguous().numpy()
+    return found
+
+
+def _optional(tensor: torch.Tensor | None) -> NDArray[Any] | None:
+    return None if tensor is None else array(tensor)
+
+
+def _csr(x: Sparse) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    crow, col, values = x
+    return array(crow.to(torch.int64)), array(col.to(torch.int32)), array(values)
+
+
+def empty(shape: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """An uninitialised tensor in memory of NumPy's, which asks for large pages: they come in a fraction of the time."""
+    return torch.from_numpy(np.empty(shape, str(like.dtype).removeprefix("torch.")))
+
+
+def sparse_linear(x: Sparse, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """X W + b."""
+    if on_device(weight):
+        there = weight.new_empty((x[0].shape[0] - 1, weight.shape[1]))
+        device_module().score(*_on_device(x), handle(weight), handle(there), stream(weight))
+        return there if bias is None else there.add_(bias)
+    out = empty((x[0].shape[0] - 1, weight.shape[1]), weight)
+    core_for().sparse_linear(*_csr(x), array(weight), _optional(bias), out.numpy(), threads())
+    return out
+
+
+def sparse_linear_backward(x: Sparse, grad: torch.Tensor, n_items: int) -> torch.Tensor:
+    """X^T grad."""
+    out = empty((n_items, grad.shape[1]), grad)
+    core_for().sparse_linear_backward(*_csr(x), array(grad), out.numpy(), threads())
+    return out
+
+
+def multinomial_nll(logits: torch.Tensor, x: Sparse) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss and logsumexp of every row."""
+    loss, lse = logits.new_empty(logits.shape[0]), logits.new_empty(logits.shape[0])
+    if on_device(logits):
+        found = handle(loss), handle(lse)
+        device_module().multinomial_nll(handle(logits), *_on_device(x), *found, stream(logits))
+        return loss, lse
+    core_for().multinomial_nll(array(logits), *_csr(x), loss.numpy(), lse.numpy(), threads())
+    return loss, lse
+
+
+def multinomial_nll_backward(grad: torch.Tensor, lse: torch.Tensor, logits: torch.Tensor, x: Sparse) -> torch.Tensor:
+    """Gradient to the scores."""
+    if on_device(logits):
+        there = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        given = handle(grad), handle(lse), handle(logits)
+        device_module().multinomial_nll_backward(*given, *_on_device(x), handle(there), stream(logits))
+        return there
+    out = empty(tuple(logits.shape), logits)
+    core_for().multinomial_nll_backward(array(grad), array(lse), array(logits), *_csr(x), out.numpy(), threads())
+    return out
+
+
+def softmax_mean(
+    z: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, with_mean: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of the scores z W^T + b: logsumexp of every row, and if asked for the mean of W's rows under the softmax."""
+    lse = z.new_empty(z.shape[0])
+    mean = empty(tuple(z.shape), z) if with_mean else z.new_empty((0, 0))
+    target = mean.numpy() if with_mean else None
+    core_for().softmax_mean(array(z), array(weight), _optional(bias), lse.numpy(), target, threads())
+    return lse, mean
+
+
+def linear_multinomial_nll_backward(
+    grad: torch.Tensor,
+    lse: torch.Tensor,
+    z: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    x: Sparse,
+    to_weight: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients to weight (if asked for) and bias."""
+    to_w = empty(tuple(weight.shape), weight) if to_weight else weight.new_empty((0, 0))
+    to_b = weight.new_empty(weight.shape[0])
+    core_for().linear_multinomial_nll_backward(
+        array(grad),
+        array(lse),
+        array(z),
+        array(weight),
+        _optional(bias),
+        *_csr(x),
+        to_w.numpy() if to_weight else None,
+        to_b.numpy(),
+        threads(),
+    )
+    return to_w, to_b
+
+
+def gram_product(E: torch.Tensor, x: Sparse, ridge: torch.Tensor) -> torch.Tensor:
+    """(X^T X + diag(ridge)) E."""
+    out = empty(tuple(E.shape), E)
+    core_for().gram_product(*_csr(x), array(E), array(ridge), out.numpy(), threads())
+    return out
+
+
+def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """A B, the same for any number of threads."""
+    out = empty((a.shape[0], b.shape[1]), a)
+    core_for().product(array(a), array(b), out.numpy(), threads())
+    return out
