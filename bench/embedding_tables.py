@@ -153,7 +153,7 @@ def draw(results: Any) -> None:
         axis.set_xticks(dims, map(str, dims))
         axis.minorticks_off()
         axis.legend()
-    _write(figure, "embeddings_by_dim")
+    write_figure(figure, "embeddings_by_dim")
     if curves := results["convergence"]:
         figure, axes = pyplot.subplots(1, len(curves), figsize=(5 * len(curves), 3.6), squeeze=False)
         for axis, (name, entry) in zip(axes[0], curves.items(), strict=True):
@@ -167,10 +167,10 @@ def draw(results: Any) -> None:
             axis.minorticks_off()
             axis.set_title(f"{name}, dim {entry['dim']}")
             axis.legend()
-        _write(figure, "embeddings_by_time")
+        write_figure(figure, "embeddings_by_time")
 
 
-def _write(figure: Any, name: str) -> None:
+def write_figure(figure: Any, name: str) -> None:
     figure.tight_layout()
     figure.savefig(FIGURES / f"{name}.png", dpi=110, metadata={"Software": None})
     print("wrote", f"docs/img/{name}.png")

@@ -10,13 +10,14 @@ from typing import Any
 from .embedding_tables import embedding_genres, embedding_popularity, embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
+from .neural_tables import NEURAL
 from .performance import PERFORMANCE
 from .tables import load, load_all, table, where
 
 ROOT = RESULTS.parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "nn_functional")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "nn_functional", "neural")),
 ]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
@@ -181,6 +182,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "summary": summary,
     **PERFORMANCE,
     **LOW_RANK,
+    **NEURAL,
 }
 
 
@@ -190,6 +192,8 @@ COMMANDS = {
     "embedding_genres": "embedding_scores",
     "embedding_popularity": "embedding_scores",
 }
+COMMANDS |= {"neural_ablation": "neural"}
+COMMANDS |= {f"recvae_{part}": f"recvae --part {part}" for part in ("time", "memory", "trajectory")}
 
 
 def insert(text: str) -> str:

@@ -13,6 +13,14 @@ import scipy.sparse as sp
 import fastlae
 from fastlae.models import LinearAutoencoder, Recommender
 
+NAMES = dict(vars(fastlae))
+try:
+    import fastlae.nn
+
+    NAMES |= vars(fastlae.nn)
+except ImportError:  # without torch
+    pass
+
 X = fastlae.data.make_interactions(n_users=40, n_items=25, n_interactions=300, seed=1)
 SHOWN = fastlae.Interactions.from_matrix(X, item_ids=[f"item {i}" for i in range(25)])
 CLASSES = [
@@ -23,7 +31,7 @@ CLASSES = [
 
 
 # Ranks and weights that fit 25 items: what these models take by default is for catalogues, or must be given.
-NEEDED = {"k": 4, "dim": 4}
+NEEDED = {"k": 4, "dim": 4, "hidden": 4, "latent": 4, "epochs": 2}
 SPECIAL = {"LRR": {"l2": 10.0}, "VLAE": {"c": 1.0}, "WLAE": {"k": None, "weights": [1.0, 2.0, 3.0, 4.0]}}
 
 
@@ -55,7 +63,7 @@ def test_parameters_are_stored_as_they_are_given(model):
 
 def test_repr_makes_the_model(model):
     model.set_params(num_threads=1)
-    again = eval(repr(model), vars(fastlae))
+    again = eval(repr(model), dict(NAMES))
     assert again.equals(model)
     assert repr(again) == repr(model)
     assert repr(type(model)()) == f"{type(model).__name__}()"

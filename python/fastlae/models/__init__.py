@@ -17,6 +17,7 @@ from .projected import LRDEQL, LRDLAE, LREDLAE
 from .slim import SLIM
 from .spectral import LRR, VLAE, WLAE, MFDropout, NuclearPower, RegularizedPCA
 from .spectral_path import SpectralPath
+from .vectors import VectorModel
 from .wmf import WMF, CoFactor
 
 __all__ = [
@@ -52,5 +53,6 @@ __all__ = [
     "RegularizedPCA",
     "SpectralPath",
     "UserKNN",
+    "VectorModel",
     "load",
 ]

@@ -85,6 +85,8 @@ class Recommender(ABC):
         parts = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
+            if value is parameter.default:
+                continue
             if is_vector(value):
                 parts.append(f"{name}=<{len(value)} values>")
             elif plain(value) != parameter.default:
@@ -250,7 +252,7 @@ class Recommender(ABC):
         states = []
         for model in (self, other):
             try:
-                states.append(model._state())
+                states.append(model._compared())
             except NotFittedError:
                 states.append(({}, {}))
         if not (_same_values(states[0][0], states[1][0]) and states[0][1] == states[1][1]):
@@ -261,6 +263,10 @@ class Recommender(ABC):
     @abstractmethod
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Learned arrays and small facts, as they go into a file."""
+
+    def _compared(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What of `_state` is compared by `equals`."""
+        return self._state()
 
     @abstractmethod
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:

@@ -1,9 +1,30 @@
-"""Torch modules and functions. This package alone imports torch."""
+"""Torch modules, functions and neural recommenders. This package alone imports torch."""
 
 from __future__ import annotations
 
 from . import functional
+from .autoencoders import MultDAE, MultVAE
+from .base import NeuralRecommender
+from .cdae import CDAE
+from .hvamp import HVamp
 from .implicit_slim import ImplicitSLIMRefresh
+from .ract import RaCT
+from .recvae import RecVAE
 from .slim_regularizer import SLIMRegularizer, slim_regularizer
+from .training import Epoch, train
 
-__all__ = ["ImplicitSLIMRefresh", "SLIMRegularizer", "functional", "slim_regularizer"]
+__all__ = [
+    "CDAE",
+    "Epoch",
+    "HVamp",
+    "ImplicitSLIMRefresh",
+    "MultDAE",
+    "MultVAE",
+    "NeuralRecommender",
+    "RaCT",
+    "RecVAE",
+    "SLIMRegularizer",
+    "functional",
+    "slim_regularizer",
+    "train",
+]

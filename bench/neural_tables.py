@@ -1,0 +1,189 @@
+"""The sections of the documents on neural models, and their plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from statistics import mean
+from typing import Any
+
+from .embedding_tables import write_figure
+from .tables import load, seconds, table, where
+
+# NDCG@100 of the paper's Table 2, on ML-20M; the rows are those of bench/neural.py.
+PUBLISHED = {
+    "Mult-VAE": 0.426,
+    "architecture": 0.428,
+    "architecture, prior": 0.435,
+    "architecture, user's beta": 0.435,
+    "architecture, alternating, clean decoder": 0.427,
+    "architecture, prior, user's beta": 0.438,
+    "all but the architecture": 0.420,
+    "all but the prior": 0.434,
+    "all but the user's beta": 0.437,
+    "all but the clean decoder": 0.441,
+    "RecVAE": 0.442,
+}
+METRICS = ("ndcg@100", "recall@20", "recall@50")
+
+
+def _cells(found: list[dict[str, Any]]) -> list[str]:
+    cells = []
+    for metric in METRICS:
+        values = [row[metric] for row in found]
+        cells.append(f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})")
+    return cells
+
+
+def _models(entry: dict[str, Any]) -> list[list[Any]]:
+    rows = []
+    for name, tuned in entry["tuned"].items():
+        found = entry["rows"].get(name, [])
+        if found:
+            chosen = ", ".join(f"{k} {v:g}" for k, v in tuned["chosen"].items())
+            epochs = ", ".join(str(len(row["curve"])) for row in found if "curve" in row)
+            took = seconds(mean(row["seconds"] for row in found))
+            rows.append([name, *_cells(found), f"{chosen}; {len(tuned['points'])} points", epochs, took])
+    return sorted(rows, key=lambda row: row[1], reverse=True)
+
+
+def neural() -> str:
+    """Models side by side; draws the plot of convergence."""
+    found = load("neural")
+    if found is None:
+        return ""
+    parts = []
+    for name, entry in found["results"]["data"].items():
+        users, items, nnz = entry["shape"]
+        sizes = "; ".join(
+            f"{kind} {', '.join(f'{k} {v}' for k, v in size.items())}" for kind, size in entry["sizes"].items()
+        )
+        parts.append(
+            f"**{name}**, {users:,} × {items:,}, {nnz:,} interactions. {sizes}; batches of {entry['batch']}.\n"
+        )
+        head = ["model", "NDCG@100", "Recall@20", "Recall@50", "chosen", "epochs", "fit, one thread"]
+        parts.append(table(head, _models(entry)) + "\n")
+    draw(found["results"])
+    parts.append("![Validation NDCG@100 after every epoch](img/neural_convergence.png)\n")
+    parts.append(f"Test users of the seeded splits: mean and range over seeds 0, 1, 2. {where(found)}.")
+    return "\n".join(parts)
+
+
+def neural_ablation() -> str:
+    """Table 2, and where its order does not hold."""
+    found = load("neural")
+    if found is None:
+        return ""
+    parts = []
+    for name, entry in found["results"]["data"].items():
+        measured = {row: entry["rows"][row] for row in PUBLISHED if entry["rows"].get(row)}
+        if len(measured) < len(PUBLISHED):
+            continue
+        rows = [[row, *_cells(runs), f"{PUBLISHED[row]:.3f}"] for row, runs in measured.items()]
+        head = ["what of RecVAE", "NDCG@100", "Recall@20", "Recall@50", "paper, ML-20M NDCG@100"]
+        parts.append(f"**{name}**\n\n" + table(head, rows) + "\n\n" + _order(measured))
+    return "\n\n".join([*parts, f"{where(found)}."]) if parts else ""
+
+
+def _order(measured: dict[str, list[dict[str, Any]]]) -> str:
+    """Pairs whose order here is the paper's in every seed, and the other way round in every seed."""
+    same, against, open_ = 0, [], 0
+    for a, b in combinations(measured, 2):
+        if PUBLISHED[a] == PUBLISHED[b]:
+            continue
+        better, worse = (a, b) if PUBLISHED[a] > PUBLISHED[b] else (b, a)
+        by_seed = {row["seed"]: row["ndcg@100"] for row in measured[worse]}
+        gains = [row["ndcg@100"] - by_seed[row["seed"]] for row in measured[better] if row["seed"] in by_seed]
+        if all(gain > 0 for gain in gains):
+            same += 1
+        elif all(gain < 0 for gain in gains):
+            against.append(f"{better} over {worse} ({mean(gains):+.4f} here)")
+        else:
+            open_ += 1
+    text = f"Of {same + len(against) + open_} pairs that the paper orders, {same} have its order with every seed, "
+    text += f"{len(against)} the opposite with every seed, and {open_} change with the seed."
+    return text + (f" The opposite: {'; '.join(against)}." if against else "")
+
+
+def recvae_time() -> str:
+    """An epoch beside the authors' formulation."""
+    found = load("recvae")
+    if found is None or "time" not in found["results"]:
+        return ""
+    rows = [
+        [r["data"], r["steps"], seconds(r["fastlae"]), seconds(r["authors"]), r["ratio"], _range(r["ratios"])]
+        for r in found["results"]["time"]
+    ]
+    head = ["data", "steps", "fastlae", "authors' formulation", "times as fast", "range"]
+    threads = found["results"]["time"][0]["threads"]
+    worst = found["results"]["check"]["difference"]
+    text = f"\n\nAn epoch with {threads} thread(s), batches of 500. With the same noise, loss and gradients of both "
+    text += f"differ by at most {worst:.0e} of the largest entry."
+    return table(head, rows) + text + f" {where(found)}."
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values)} to {max(values)}"
+
+
+def recvae_memory() -> str:
+    """Peak of the loss with its gradients."""
+    found = load("recvae")
+    if found is None or "memory" not in found["results"]:
+        return ""
+    rows = [[who, f"{r['added_mb']:.0f} MB"] for who, r in found["results"]["memory"].items()]
+    logits = found["results"]["memory"]["fastlae"]["logits_mb"]
+    note = (
+        f"\n\nLogits of 500 users and 20,108 items alone: {logits} MB. Gradients of the decoder lie in memory before."
+    )
+    return table(["contender", "added by loss and gradients"], rows) + note + f" {where(found)}."
+
+
+def recvae_trajectory() -> str:
+    """Loss and NDCG@100 of both, by seed."""
+    found = load("recvae")
+    if found is None or "trajectory" not in found["results"]:
+        return ""
+    t = found["results"]["trajectory"]
+    rows = []
+    for who in ("fastlae", "authors"):
+        for seed, row in enumerate(t[who]):
+            losses = [f"{row['loss'][e]:.1f}" for e in (0, len(row["loss"]) // 2, -1)]
+            rows.append([who, seed, *losses, f"{row['ndcg@100']:.4f}", f"{row['recall@20']:.4f}"])
+    middle = t["epochs"] // 2 + 1
+    head = ["contender", "seed", "loss, epoch 1", f"epoch {middle}", f"epoch {t['epochs']}", "NDCG@100", "Recall@20"]
+    note = f"\n\n{t['data']}, one split, batches of {t['batch']}; mean NDCG@100 "
+    note += ", ".join(f"{who} {mean(r['ndcg@100'] for r in t[who]):.4f}" for who in ("fastlae", "authors"))
+    return table(head, rows) + note + f". {where(found)}."
+
+
+def draw(results: Any) -> None:
+    """Validation NDCG@100 by epoch and by seconds of training, seed 0; needs matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        print("no plots: matplotlib is not installed")
+        return
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    data = results["data"]
+    figure, axes = pyplot.subplots(len(data), 2, figsize=(10, 3.8 * len(data)), squeeze=False)
+    for (left, right), (name, entry) in zip(axes, data.items(), strict=True):
+        for method in ("RecVAE", "RecVAE + ImplicitSLIM", "Mult-VAE", "Mult-DAE"):
+            for row in entry["rows"].get(method, [])[:1]:
+                spent, total = [], 0.0
+                for one in row["training_seconds"]:
+                    total += one
+                    spent.append(total)
+                left.plot(range(1, len(row["curve"]) + 1), row["curve"], label=method, linewidth=1.3)
+                right.plot(spent, row["curve"], label=method, linewidth=1.3)
+        left.set(xlabel="epoch", ylabel="NDCG@100, validation users", title=name)
+        right.set(xlabel="seconds of training", xscale="log", title=name)
+        left.legend()
+    write_figure(figure, "neural_convergence")
+
+
+NEURAL: dict[str, Callable[[], str]] = {
+    section.__name__: section for section in (neural, neural_ablation, recvae_time, recvae_memory, recvae_trajectory)
+}
