@@ -8,10 +8,13 @@ from .factors import recommend_factors, score_factors
 from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
+from .laplacian_eigenmaps import laplacian_eigenmaps
+from .netmf import netmf
 from .score import score
 from .slim import slim
 from .slim_lle import slim_lle
 from .spd_inverse import inverse_residual, spd_inverse
+from .svd_embeddings import svd_embeddings
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
 
@@ -22,7 +25,9 @@ __all__ = [
     "gram_product",
     "implicit_slim",
     "inverse_residual",
+    "laplacian_eigenmaps",
     "miller_update",
+    "netmf",
     "recommend",
     "recommend_factors",
     "score",
@@ -31,5 +36,6 @@ __all__ = [
     "slim_lle",
     "spd_inverse",
     "spectral",
+    "svd_embeddings",
     "topk",
 ]
