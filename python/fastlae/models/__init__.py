@@ -16,6 +16,7 @@ from .projected import LRDEQL, LRDLAE, LREDLAE
 from .slim import SLIM
 from .spectral import LRR, VLAE, WLAE, MFDropout, NuclearPower, RegularizedPCA
 from .spectral_path import SpectralPath
+from .vectors import VectorModel
 from .wmf import WMF, CoFactor
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "Recommender",
     "RegularizedPCA",
     "SpectralPath",
+    "VectorModel",
     "load",
 ]

@@ -85,6 +85,8 @@ class Recommender(ABC):
         parts = []
         for name, parameter in inspect.signature(type(self)).parameters.items():
             value = getattr(self, name)
+            if value is parameter.default:
+                continue
             if is_vector(value):
                 parts.append(f"{name}=<{len(value)} values>")
             elif plain(value) != parameter.default:

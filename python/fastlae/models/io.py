@@ -104,9 +104,7 @@ def load(path: str | PathLike[str]) -> Any:
         raise ModelFileError(f"{path} is cut short or no safetensors file: {error}") from error
     if _digest(metadata["fastlae"], arrays) != metadata["sha256"]:
         raise ModelFileError(f"{path} was altered after it was written: its checksum does not match")
-    cls = Recommender.registry.get(header["model"])
-    if cls is None:
-        raise ModelFileError(f"{path} holds a model of class {header['model']!r}, which this version does not have")
+    cls = _class_named(header["model"], path)
     for name in [name for name in arrays if name.startswith("param.")]:
         header["params"][name.removeprefix("param.")] = arrays.pop(name)
     unknown = set(header["params"]) - set(cls._param_names())
@@ -118,6 +116,21 @@ def load(path: str | PathLike[str]) -> Any:
     if ids:
         model.interactions_ = _ids_from_arrays(ids)
     return model
+
+
+def _class_named(name: Any, path: Path) -> type[Recommender]:
+    """The class of a model; torch is imported only if a file names none that is known without."""
+    if name not in Recommender.registry:
+        try:
+            from .. import nn  # noqa: F401
+        except ImportError as error:
+            raise ModelFileError(
+                f"{path} holds a model of class {name!r}: either it needs torch, which cannot be imported here "
+                f"({error}), or this version does not have it"
+            ) from None
+    if name not in Recommender.registry:
+        raise ModelFileError(f"{path} holds a model of class {name!r}, which this version does not have")
+    return Recommender.registry[name]
 
 
 def _ids_as_arrays(known: Interactions, with_users: bool) -> dict[str, NDArray[Any]]:

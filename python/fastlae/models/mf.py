@@ -27,7 +27,8 @@ from ..ops.implicit_slim import transposed_product
 from ..ops.score import product
 from ..ops.topk import check_count
 from ..ops.weights import check_number
-from .embedding import Array, Learned, LinearEmbedding
+from .embedding import Learned, LinearEmbedding
+from .vectors import Array
 
 Vector = NDArray[np.float64]
 _INITS = ("normal", "slim_lle")

@@ -18,8 +18,9 @@ from ..ops.implicit_slim import transposed_product
 from ..ops.slim_lle import leading_eigenvectors
 from ..ops.topk import check_count
 from ..ops.weights import check_number
-from .embedding import Array, Learned, LinearEmbedding
+from .embedding import Learned, LinearEmbedding
 from .mf import inverse_spd, times
+from .vectors import Array
 
 _INITS = ("svd", "slim_lle")
 _EMPTY = 1e-4  # an item without users has a norm too

@@ -17,7 +17,8 @@ from ..ops.gram import check_float
 from ..ops.implicit_slim import transposed_product
 from ..ops.topk import check_count
 from ..ops.weights import check_number
-from .embedding import Array, EmbeddingModel, Learned
+from .embedding import EmbeddingModel, Learned
+from .vectors import Array
 
 _SOLVERS = ("cg", "cholesky")
 _ENTRIES = 1 << 16  # of co-occurrences at a time

@@ -116,6 +116,14 @@ class ImplicitSLIMRefresh:
             self.refresh()
         return self.refreshed_
 
+    def state_dict(self) -> dict[str, int]:
+        """The number of epochs so far, for checkpoints."""
+        return {"epochs": self.epochs_}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after so many epochs."""
+        self.epochs_ = int(state["epochs"])
+
     @torch.no_grad()
     def refresh(self) -> None:
         """Refresh the weights now.
