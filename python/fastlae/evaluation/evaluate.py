@@ -92,7 +92,8 @@ def evaluate(
         Returns (items, scores), both (users, k); empty slots are item -1. Any fitted model of this package.
     train : sparse matrix, (users, items), or Interactions
         What the model is shown of each user, and does not recommend again. In weak generalization this is the training
-        data; in strong generalization the fold-in part of users that were not trained on.
+        data; in strong generalization the fold-in part of users that were not trained on. A model that goes by time is
+        shown the `Interactions` itself, with its timestamps.
     test : sparse matrix, (users, items), or Interactions
         The targets: every stored value that is not zero. Row u belongs to row u of `train`; of two `Interactions`, rows
         and columns are matched by id, and targets that the model does not know of are left out. Users without any are
@@ -159,14 +160,17 @@ def evaluate(
         raise ValueError(f"test: expected the shape of train, {shown.shape}, got {targets.shape}")
 
     users = np.flatnonzero(np.diff(targets.indptr))
-    rows = shown.scipy(np.float32 if shown.values is None else shown.values.dtype)
+    in_time = isinstance(train, Interactions) and getattr(model, "sequential", False)
+    rows: Any = train if in_time else shown.scipy(np.float32 if shown.values is None else shown.values.dtype)
     if len(users) < len(targets.indptr) - 1:
-        rows = rows[users]
+        rows = _part(rows, users)
     top = np.full((targets.shape[0], max(cutoffs)), -1, np.int32)
     for begin in range(0, len(users), batch_size or len(users)):
         batch = users[begin : begin + (batch_size or len(users))]
-        part = rows if len(batch) == len(users) else rows[begin : begin + len(batch)]
+        part = rows if len(batch) == len(users) else _part(rows, np.arange(begin, begin + len(batch)))
         items, _ = model.recommend(part, k=max(cutoffs), exclude_seen=True)
+        if in_time:  # asked by ids, it answers by ids
+            items = train._items.find(np.ravel(items)).reshape(np.shape(items)).astype(np.int32)
         top[batch] = _check_items(items, (len(batch), max(cutoffs)), targets.shape[1])
     sums, counted = ranking_sums(top, targets, cutoffs, num_threads=num_threads)
     results = {}
@@ -175,6 +179,11 @@ def evaluate(
             metric = measure("truncated_recall" if name == "recall" and protocol == "strong" else name, s, counted)
             results[metric.name] = metric
     return Evaluation(results, protocol)
+
+
+def _part(rows: Any, places: NDArray[Any]) -> Any:
+    """Some rows of a matrix or of an `Interactions`."""
+    return rows._rows(places) if isinstance(rows, Interactions) else rows[places]
 
 
 def aligned(item_ids: Any, targets: Any, fold_in: Any, *, default: Interactions) -> tuple[Any, Any]:

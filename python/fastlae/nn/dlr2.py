@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import zlib
 from collections.abc import Callable
 from os import PathLike
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._sparse import Csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..errors import DataError
@@ -74,7 +76,9 @@ class DLR2(Recommender):
     rank_by : {"discriminative", "generative"}, optional
         By S, or by the distance from G(s). By default S, unless it is not trained.
     learning_rate, weight_decay : float
-        Of Adam; the rate falls to 0 along a cosine over all `epochs`.
+        Of Adam; the rate rises over the first `warmup` steps and falls to 0 along a cosine over all `epochs`.
+    warmup : int
+        Steps.
     batch_size : int
         Pairs of an item that came next and one that the user does not have.
     epochs : int
@@ -106,8 +110,8 @@ class DLR2(Recommender):
     those that the user does not have.
 
     G ends in tanh and cannot reach coordinates beyond 1, which standardized embeddings have: inherent in the method.
-    S begins at about its margin for all pairs, as a distance that begins below 0 would not learn behind its ReLU; it is
-    ranked by its value before that ReLU, which is the same order with ties at 0 resolved.
+    In training, gradients pass the last ReLU of S also where it is 0: otherwise S, once 0 everywhere, remains so. Items
+    are ranked by the value before that ReLU, which is the same order with ties at 0 resolved.
 
     The model goes by time, so it is fitted on and asked with an `Interactions` that has timestamps; interactions of the
     same time are taken in the order of their items. Users who were not trained on get the zero vector, the mean of
@@ -151,6 +155,7 @@ class DLR2(Recommender):
         rank_by: str | None = None,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.0,
+        warmup: int = 100,
         batch_size: int = 128,
         epochs: int = 20,
         patience: int | None = 5,
@@ -174,6 +179,7 @@ class DLR2(Recommender):
         self.rank_by = rank_by
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
+        self.warmup = warmup
         self.batch_size = batch_size
         self.epochs = epochs
         self.patience = patience
@@ -202,6 +208,8 @@ class DLR2(Recommender):
             raise ValueError(f"init: expected one of {', '.join(map(repr, INITS))} or an array, got {self.init!r}")
         for name in ("alpha", "discriminative_margin", "generative_margin", "weight_decay"):
             check_number(getattr(self, name), name, 0)
+        if isinstance(self.warmup, bool) or not hasattr(self.warmup, "__index__") or self.warmup < 0:
+            raise ValueError(f"warmup: expected a whole number of at least 0, got {self.warmup!r}")
         if check_number(self.learning_rate, "learning_rate", 0) == 0:
             raise ValueError(f"learning_rate: expected a positive number, got {self.learning_rate!r}")
         if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or not 0 <= self.seed < 2**63:
@@ -277,7 +285,7 @@ class DLR2(Recommender):
             trained = [p for p in module.parameters() if p.requires_grad]
             optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
             steps = -(-len(places) // self.batch_size)
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs * steps)
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(int(self.warmup), self.epochs * steps))
             own = {k: v for k, v in self.__dict__.items() if not (k.startswith("_") or k.endswith("_"))}
             counts = np.bincount(known.csr.indices, minlength=known.csr.shape[1]).astype(np.float64)
             learned: dict[str, Any] = {"module_": module, "item_counts_": counts, "_histories": known}
@@ -338,7 +346,6 @@ class DLR2(Recommender):
                 length=self.length,
                 conv=self.conv,
                 variant=self.variant,
-                bias=self.discriminative_margin,
             )
 
     def _start(self, X: Interactions) -> DLR2Network:
@@ -513,7 +520,7 @@ class DLR2(Recommender):
         bare.module_ = copy.deepcopy(self.module_)
         bare.module_.users = torch.nn.Embedding(1, self.dim, padding_idx=0)
         bare.interactions_ = self._known()._without_users()
-        bare._histories = histories_of_nobody(len(self.item_counts_))
+        bare._histories = _of_nobody(len(self.item_counts_))
         if is_vector(self.init):
             bare.init = "random"  # the array has rows of users
         return bare
@@ -522,7 +529,9 @@ class DLR2(Recommender):
         self._check_fitted("module_")
         arrays = {f"module.{name}": value.detach().cpu().numpy() for name, value in self.module_.state_dict().items()}
         arrays |= {"item_counts": self.item_counts_, "order": self._histories.items}
-        return arrays, {"history": self.history_}
+        # How long it took is no part of what was learned: a fit that is repeated gives an equal model.
+        history = [{k: v for k, v in row.items() if k not in ("seconds", "speed")} for row in self.history_]
+        return arrays, {"history": history}
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         self.item_counts_, self.history_ = arrays["item_counts"], facts["history"]
@@ -532,12 +541,15 @@ class DLR2(Recommender):
         shapes = {name: value.shape for name, value in module.state_dict().items()}
         module.load_state_dict({name: value.reshape(shapes[name]) for name, value in state.items()})
         self.module_ = module.to(_device(self.device)).eval()
-        self._histories = histories_of_nobody(len(self.item_counts_))._replace(items=arrays["order"])
+        self._histories = _of_nobody(len(self.item_counts_))._replace(items=arrays["order"])
 
 
-def histories_of_nobody(n_items: int) -> Histories:
+def _rate(warmup: int, steps: int) -> Callable[[int], float]:
+    """The learning rate of a step: rising first, then a cosine to 0."""
+    return lambda step: min(1.0, (step + 1) / (warmup + 1)) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps)))
+
+
+def _of_nobody(n_items: int) -> Histories:
     """Histories without a row."""
-    from .._sparse import Csr
-
     csr = Csr(np.zeros(1, np.int64), np.empty(0, np.int32), None, (0, n_items))
     return Histories(csr, np.empty(0, np.int64), np.empty(0, np.int32))
