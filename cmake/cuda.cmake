@@ -60,6 +60,7 @@ add_library(fastlae_cuda STATIC
   csrc/cuda/device.cu
   csrc/cuda/gram.cu
   csrc/cuda/gram_product.cu
+  csrc/cuda/knn_graph.cu
   csrc/cuda/product.cu
   csrc/cuda/refine.cu
   csrc/cuda/score.cu

@@ -155,6 +155,7 @@ void register_als(py::module_& m);
 void register_factors(py::module_& m);
 void register_gram(py::module_& m);
 void register_gram_product(py::module_& m);
+void register_knn_graph(py::module_& m);
 void register_packed(py::module_& m);
 void register_product(py::module_& m);
 void register_row_state(py::module_& m);

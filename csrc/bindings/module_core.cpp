@@ -68,6 +68,7 @@ PYBIND11_MODULE(_core, m) {
   register_topk(m);
   register_factors(m);
   register_slim(m);
+  register_knn_graph(m);
   register_metrics(m);
   register_split(m);
   register_info(m);

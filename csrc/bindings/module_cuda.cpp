@@ -3,6 +3,7 @@
 #include "device_arrays.hpp"
 #include "fastlae/cuda/gram.hpp"
 #include "fastlae/cuda/gram_product.hpp"
+#include "fastlae/cuda/knn_graph.hpp"
 #include "fastlae/cuda/product.hpp"
 #include "fastlae/cuda/score.hpp"
 #include "fastlae/cuda/spd_inverse.hpp"
@@ -198,6 +199,38 @@ void register_gram_product(py::module_& m) {
       py::arg("stream"), "out <- (X^T X + diag(l2)) E");
 }
 
+void register_knn_graph(py::module_& m) {
+  m.def("similarities_workspace", &cuda::similarities_workspace, py::arg("queries"), py::arg("objects"), "bytes");
+  m.def(
+      "similarities",
+      [](const py::tuple& queries, const py::tuple& x, py::handle rows, py::handle columns, bool product,
+         double overlap, double shrink, std::int64_t first, py::handle out, py::handle workspace,
+         std::uintptr_t stream) {
+        const auto call = [&](auto zero) {
+          using T = decltype(zero);
+          DeviceArguments arguments(stream);
+          const auto to = arguments.matrix<float>(out, "out");
+          const auto objects = arguments.csr<T>(x[0], x[1], x[2], to.cols, "X");
+          const auto from = arguments.csr<T>(queries[0], queries[1], queries[2], objects.rows, "queries");
+          if (from.rows != to.rows) throw py::value_error("out: expected " + std::to_string(from.rows) + " rows");
+          const cuda::Similarity similarity{product, overlap, shrink,
+                                            arguments.vector<const double>(rows, "rows", to.rows),
+                                            arguments.vector<const double>(columns, "columns", to.cols)};
+          arguments.workspace(workspace);
+          const DeviceGuard guard(arguments.context().device);
+          cuda::similarities<T>(from, objects, similarity, first, to, arguments.context());
+        };
+        const py::object values = queries[2].is_none() ? py::object(x[2]) : py::object(queries[2]);
+        if (values.is_none())
+          call(float{});
+        else
+          dispatch_device(values, "X", call);
+      },
+      py::arg("queries"), py::arg("X"), py::arg("rows"), py::arg("columns"), py::arg("product"), py::arg("overlap"),
+      py::arg("shrink"), py::arg("first"), py::arg("out"), py::arg("workspace"), py::arg("stream"),
+      "out <- similarities of the rows of queries with the columns of X; -inf where there is none");
+}
+
 void register_score(py::module_& m) {
   m.def(
       "score",
@@ -360,6 +393,7 @@ PYBIND11_MODULE(_cuda, m) {
   register_spd_inverse(m);
   register_weights(m);
   register_gram_product(m);
+  register_knn_graph(m);
   register_score(m);
   register_score_of_sparse(m);
   register_topk(m);

@@ -34,6 +34,7 @@ from .models import (
     WLAE,
     WMF,
     CoFactor,
+    ItemKNN,
     LowRankEDLAE,
     MFDropout,
     NuclearPower,
@@ -41,6 +42,7 @@ from .models import (
     Popularity,
     RegularizedPCA,
     SpectralPath,
+    UserKNN,
     load,
 )
 from .tune import SweepResult, sweep
@@ -70,6 +72,7 @@ __all__ = [
     "CudaError",
     "DataError",
     "Interactions",
+    "ItemKNN",
     "LowRankEDLAE",
     "MFDropout",
     "MemoryNeededError",
@@ -83,6 +86,7 @@ __all__ = [
     "SpectralPath",
     "SweepResult",
     "UnknownIdError",
+    "UserKNN",
     "__version__",
     "data",
     "evaluation",

@@ -39,6 +39,21 @@ def gram_product(
     out: Array,
     num_threads: int,
 ) -> None: ...
+def nearest_neighbours(
+    queries: tuple[Array, Array, Array | None],
+    X: tuple[Array, Array, Array | None],
+    rows: Array,
+    columns: Array,
+    product: bool,
+    overlap: float,
+    shrink: float,
+    same: bool,
+    ordered: bool,
+    neighbours: Array,
+    similarities: Array,
+    num_threads: int,
+) -> None: ...
+def union_graph(neighbours: Array, similarities: Array, num_threads: int) -> tuple[Array, Array, Array]: ...
 def spd_inverse(a: Array, n: int, tile: int, num_threads: int) -> None: ...
 def inverse_tile(n: int) -> int: ...
 def symmetric_columns(a: Array, n: int, tile: int, columns: Array, out: Array, num_threads: int) -> None: ...

@@ -31,6 +31,20 @@ def miller_update(H0_inv: Array, V: Array, E1: Array, E2: Array, out: Array, wor
 def gram_product(
     indptr: Array, indices: Array, values: Array | None, E: Array, l2: Array | None, out: Array, stream: int
 ) -> None: ...
+def similarities_workspace(queries: int, objects: int) -> int: ...
+def similarities(
+    queries: tuple[Array, Array, Array | None],
+    X: tuple[Array, Array, Array | None],
+    rows: Array,
+    columns: Array,
+    product: bool,
+    overlap: float,
+    shrink: float,
+    first: int,
+    out: Array,
+    workspace: Array | None,
+    stream: int,
+) -> None: ...
 def score(indptr: Array, indices: Array, values: Array | None, W: Array, out: Array, stream: int) -> None: ...
 def score_sparse(
     indptr: Array,

@@ -10,6 +10,7 @@ from .item_weights import ItemWeights
 from .linear import LinearAutoencoder
 from .low_rank_edlae import LowRankEDLAE
 from .mf import GRALS, MF
+from .neighbours import ItemKNN, UserKNN
 from .plrec import PLRec
 from .popularity import Popularity
 from .projected import LRDEQL, LRDLAE, LREDLAE
@@ -39,6 +40,7 @@ __all__ = [
     "WMF",
     "CoFactor",
     "EmbeddingModel",
+    "ItemKNN",
     "ItemWeights",
     "LinearAutoencoder",
     "LowRankEDLAE",
@@ -49,6 +51,7 @@ __all__ = [
     "Recommender",
     "RegularizedPCA",
     "SpectralPath",
+    "UserKNN",
     "VectorModel",
     "load",
 ]

@@ -1,4 +1,4 @@
-"""What all models with item-item weights W share, however they hold them: scores are X W."""
+"""What models share whose scores add up over a user's items; and those with item-item weights W: scores are X W."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .base import Recommender
 from .inverse import unit_rows
 
 
-class ItemWeights(Recommender):
-    """A recommender with scores X W; W[i, j] carries input item i to target item j."""
+class ItemRecommender(Recommender):
+    """A recommender whose scores add up over the items that a user has."""
 
     item_counts_: NDArray[np.float64]
 
     @abstractmethod
-    def weights_block(self, j0: int, j1: int) -> Any:
-        """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest; in host memory."""
+    def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
+        """What every entry of a user's row adds to the score of `item`."""
 
     @property
-    @abstractmethod
     def _learned_dtype(self) -> np.dtype[Any]:
         """Of what is learned; `dtype` may have been set anew since."""
+        return np.dtype(np.float32)
 
     @property
     def n_items_(self) -> int:
@@ -39,13 +39,10 @@ class ItemWeights(Recommender):
         self._check_fitted("item_counts_")
         return as_csr(X, name, dtype=self._learned_dtype, cols=self.n_items_, nonnegative=True)
 
-    def _weights_to(self, item: int, sources: NDArray[np.int32]) -> NDArray[np.float64]:
-        """W[sources, item]."""
-        column = np.asarray(self.weights_block(item, item + 1))[:, 0]
-        return column[sources].astype(np.float64)
-
     def similar_items(self, ids: Any, k: int = 10) -> tuple[NDArray[Any], NDArray[np.float32]]:
-        """For every item, the k others that it recommends most: the largest entries of its row of W.
+        """For every item, the k others that are recommended most to somebody who has it alone.
+
+        With item-item weights, the largest entries of its row of W.
 
         Parameters
         ----------
@@ -126,9 +123,30 @@ class ItemWeights(Recommender):
             raise TypeError(f"item: expected a position (an integer), got {item!r}")
         if not 0 <= item < n:
             raise ValueError(f"item: expected a position in 0 .. {n - 1}, got {item}")
-        parts = csr.dense_values(np.float64) * self._weights_to(item, csr.indices)
+        parts = self._contributions(csr, int(item))
         order = np.lexsort((csr.indices, -parts))[:k]
         return csr.indices[order], parts[order]
+
+
+class ItemWeights(ItemRecommender):
+    """A recommender with scores X W; W[i, j] carries input item i to target item j."""
+
+    @abstractmethod
+    def weights_block(self, j0: int, j1: int) -> Any:
+        """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest; in host memory."""
+
+    @property
+    @abstractmethod
+    def _learned_dtype(self) -> np.dtype[Any]:
+        """Of what is learned; `dtype` may have been set anew since."""
+
+    def _weights_to(self, item: int, sources: NDArray[np.int32]) -> NDArray[np.float64]:
+        """W[sources, item]."""
+        column = np.asarray(self.weights_block(item, item + 1))[:, 0]
+        return column[sources].astype(np.float64)
+
+    def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
+        return np.asarray(x.dense_values(np.float64) * self._weights_to(item, x.indices))
 
 
 def _is_matrix(x: Any) -> bool:

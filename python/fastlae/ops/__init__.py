@@ -8,6 +8,7 @@ from .factors import recommend_factors, score_factors
 from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
+from .knn_graph import knn_graph, nearest_neighbours
 from .laplacian_eigenmaps import laplacian_eigenmaps
 from .netmf import netmf
 from .score import score
@@ -25,8 +26,10 @@ __all__ = [
     "gram_product",
     "implicit_slim",
     "inverse_residual",
+    "knn_graph",
     "laplacian_eigenmaps",
     "miller_update",
+    "nearest_neighbours",
     "netmf",
     "recommend",
     "recommend_factors",

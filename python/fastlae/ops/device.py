@@ -18,6 +18,7 @@ from .._packed import PackedSymmetric
 from .._sparse import Csr, is_sparse
 from ..errors import NotPositiveDefiniteError
 from .implicit_slim import solve_semidefinite
+from .knn_graph import SETS, similarity_terms
 from .topk import check_count, hidden_items
 from .weights import Diagonals, check_numbers
 
@@ -301,6 +302,50 @@ def gram_product(E: Any, X: Any, ridge: Any, *, out: Any) -> Any:
         diagonal = place.from_host(np.broadcast_to(ridge, shape[0]), dtype)
     cuda().gram_product(csr.indptr, csr.indices, csr.values, E, diagonal, out, place.stream)
     return out
+
+
+def nearest_neighbours(X: Any, *, k: int, metric: str, shrink: float, alpha: float) -> Any:
+    """The k most similar items of every item; waits for X, whose sums are made on the host."""
+    place = _place(X)
+    csr = device_csr(X, place, dtype=_gram_dtype(X, None, place), nonnegative=True)
+    if metric in SETS:
+        csr = csr._replace(values=None)
+    n = csr.shape[1]
+    by_item = csr.transpose()
+    host = csr.to_host()
+    terms = similarity_terms(host.transpose(), host, metric, alpha)
+    columns, indptr = place.from_host(terms.columns, np.float64), place.library.to_host(by_item.indptr)
+    step = max(1, min(8192, int(BLOCK_BYTES / max(1, n * 4))))
+    items, best, workspace = _allocate(n, n, k, 4, place)
+    place.require(min(n, step) * n * 4, f"similarities of {min(n, step)} items", "Fewer items need less.")
+    for begin in range(0, n, step):
+        end = min(n, begin + step)
+        block = place.empty((end - begin, n), np.float32)
+        rows = place.from_host(terms.rows[begin:end], np.float64)
+        room = place.workspace(cuda().similarities_workspace(end - begin, n))
+        cuda().similarities(
+            by_item.rows(begin, end, indptr)[:3],
+            csr[:3],
+            rows,
+            columns,
+            terms.product,
+            terms.overlap,
+            float(shrink),
+            begin,
+            block,
+            room,
+            place.stream,
+        )
+        cuda().topk(block, None, None, None, items[begin:end], best[begin:end], workspace, place.stream)
+    return items, best
+
+
+def neighbour_lists(items: Any, best: Any) -> tuple[Any, Any]:
+    """Lists of neighbours in host memory, each ordered by item."""
+    place = _place(items)
+    found, values = place.library.to_host(items), place.library.to_host(best)
+    order = np.argsort(np.where(found < 0, np.iinfo(np.int32).max, found), axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1), np.take_along_axis(values, order, 1)
 
 
 def implicit_slim(E: Any, X: Any, alpha: float, parts: Any) -> Any:
