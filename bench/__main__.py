@@ -10,7 +10,7 @@ from pathlib import Path
 from .harness import restart_without_handicaps
 
 # They take half an hour and more, or need data or a device that is not part of the project.
-LONG = ("embeddings", "gowalla", "gpu", "large", "lowrank", "ml1m", "sweep")
+LONG = ("dlr2", "embeddings", "gowalla", "gpu", "large", "lowrank", "ml1m", "sweep")
 
 
 def benchmarks() -> dict[str, str]:

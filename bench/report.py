@@ -7,6 +7,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
+from .dlr2_report import DLR2
 from .embedding_tables import embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
@@ -14,7 +15,10 @@ from .performance import PERFORMANCE
 from .tables import load, load_all, table, where
 
 ROOT = RESULTS.parents[1]
-DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "dlr2")),
+]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
     ("UltraGCN (published)", 0.2787, 0.2642),
@@ -176,11 +180,13 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "summary": summary,
     **PERFORMANCE,
     **LOW_RANK,
+    **DLR2,
 }
 
 
 # What measures a section that is not named after its benchmark.
 COMMANDS = {f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")}
+COMMANDS |= dict.fromkeys(DLR2, "dlr2") | {"laplacian": "laplacian"}
 
 
 def insert(text: str) -> str:

@@ -50,6 +50,29 @@ class Evaluation(Mapping[str, Metric]):
     def __len__(self) -> int:
         return len(self._metrics)
 
+    def among(self, users: Any) -> Evaluation:
+        """The same metrics over some of the users, such as `tail_users`.
+
+        Parameters
+        ----------
+        users : array_like
+            Rows of the evaluated matrices, as positions or as a vector of bool. Users without targets among them are
+            left out.
+
+        Returns
+        -------
+        Evaluation
+
+        Raises
+        ------
+        ValueError
+            If none of them has a target.
+        """
+        chosen = {name: Metric(m.per_user[users], m.name, m.definition) for name, m in self._metrics.items()}
+        if any(metric.n_users == 0 for metric in chosen.values()):
+            raise ValueError("users: expected some who have targets")
+        return Evaluation(chosen, self.protocol)
+
     def to_dict(self) -> dict[str, float | int | str]:
         """Plain numbers in one level, for JSON or a row of a table."""
         return {
@@ -179,6 +202,35 @@ def evaluate(
             metric = measure("truncated_recall" if name == "recall" and protocol == "strong" else name, s, counted)
             results[metric.name] = metric
     return Evaluation(results, protocol)
+
+
+def tail_users(train: Any, share: float = 0.25) -> NDArray[np.int64]:
+    """The users with the fewest interactions; for tail items pass ``train.T``.
+
+    Parameters
+    ----------
+    train : sparse matrix, (users, items), or Interactions
+        Interactions of the training.
+    share : float
+        Of all users, above 0 and at most 1; a quarter in Zhang et al., KDD 2021.
+
+    Returns
+    -------
+    ndarray of int64, (share of the users, rounded down but at least one,)
+        Positions, ascending; of users with as many interactions the first ones.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> fastlae.evaluation.tail_users(sp.csr_matrix([[1, 1, 1], [0, 1, 0], [1, 1, 0], [1, 0, 1]]))
+    array([1])
+    """
+    if not isinstance(share, (int, float, np.floating)) or not 0 < share <= 1:
+        raise ValueError(f"share: expected a number above 0 and at most 1, got {share!r}")
+    count = np.diff(as_csr(train, "train").indptr)
+    if not len(count):
+        raise ValueError("train: expected users, got none")
+    return np.sort(np.argsort(count, kind="stable")[: max(1, int(share * len(count)))])
 
 
 def _part(rows: Any, places: NDArray[Any]) -> Any:

@@ -25,7 +25,7 @@ from ..ops.weights import check_number
 from . import init
 from .base import _device, torch_threads
 from .dlr2_network import CONVS, VARIANTS, DLR2Network, discriminative_loss, generative_loss
-from .histories import Histories, histories, negatives, positions
+from .histories import Histories, histories, negatives, training_places
 from .training import Epoch, History, train
 
 if TYPE_CHECKING:
@@ -81,8 +81,10 @@ class DLR2(Recommender):
         Steps.
     batch_size : int
         Pairs of an item that came next and one that the user does not have.
+    positions : int, optional
+        Training positions of an epoch, drawn anew for each. By default all of them.
     epochs : int
-        At most so many passes over the training positions.
+        At most so many.
     patience : int, optional
         End after so many epochs without a better validation score. None: never.
     seed : int
@@ -157,6 +159,7 @@ class DLR2(Recommender):
         weight_decay: float = 0.0,
         warmup: int = 100,
         batch_size: int = 128,
+        positions: int | None = None,
         epochs: int = 20,
         patience: int | None = 5,
         seed: int = 0,
@@ -181,6 +184,7 @@ class DLR2(Recommender):
         self.weight_decay = weight_decay
         self.warmup = warmup
         self.batch_size = batch_size
+        self.positions = positions
         self.epochs = epochs
         self.patience = patience
         self.seed = seed
@@ -192,8 +196,9 @@ class DLR2(Recommender):
             check_count(getattr(self, name), name)
         if self.dim < 2:
             raise ValueError(f"dim: expected at least 2, got {self.dim}")
-        if self.patience is not None:
-            check_count(self.patience, "patience")
+        for name in ("patience", "positions"):
+            if getattr(self, name) is not None:
+                check_count(getattr(self, name), name)
         for name, known in (
             ("conv", CONVS),
             ("variant", VARIANTS),
@@ -275,7 +280,7 @@ class DLR2(Recommender):
         device = self._check()
         all_users = np.arange(getattr(X, "shape", (0,))[0])
         known = histories(X, all_users, "DLR2")
-        places, rows = positions(known, self.length)
+        places, rows = training_places(known, self.length)
         lacks = np.diff(known.csr.indptr)[rows] < known.csr.shape[1]  # who has everything has no negative
         places, rows = places[lacks], rows[lacks]
         if not len(places):
@@ -283,8 +288,9 @@ class DLR2(Recommender):
         with torch_threads(self.num_threads):
             module = self._start(X).to(device)
             trained = [p for p in module.parameters() if p.requires_grad]
-            optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay)
-            steps = -(-len(places) // self.batch_size)
+            optimizer = torch.optim.Adam(trained, lr=self.learning_rate, weight_decay=self.weight_decay, fused=True)
+            drawn = len(places) if self.positions is None else min(len(places), self.positions)
+            steps = -(-drawn // self.batch_size)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(int(self.warmup), self.epochs * steps))
             own = {k: v for k, v in self.__dict__.items() if not (k.startswith("_") or k.endswith("_"))}
             counts = np.bincount(known.csr.indices, minlength=known.csr.shape[1]).astype(np.float64)
@@ -296,7 +302,7 @@ class DLR2(Recommender):
                 module.train()
                 # The epoch's own random numbers: a run that goes on from a checkpoint draws the same.
                 rng = np.random.default_rng([int(self.seed), epoch.number])
-                order = rng.permutation(len(places))
+                order = rng.permutation(len(places))[:drawn]
                 others = negatives(known.csr, rows, rng)
                 for begin in range(0, len(order), self.batch_size):
                     chosen = order[begin : begin + self.batch_size]
@@ -377,7 +383,7 @@ class DLR2(Recommender):
                 init.svd_(weight, X, side, standardize=bool(self.standardize), **shared)
             else:
                 alpha = float(self.alpha) if self.init == "leporid" else 0.0
-                options = {"k": self.neighbors, "standardize": bool(self.standardize)}
+                options: dict[str, Any] = {"k": self.neighbors, "standardize": bool(self.standardize)}
                 init.leporid_(weight, X, side, alpha=alpha, **options, **shared)
         return module
 

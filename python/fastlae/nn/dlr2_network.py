@@ -6,6 +6,7 @@ items, oldest first: (B, L + 1, D).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -93,7 +94,7 @@ class Features(nn.Module):
         if not self.convolves:
             sizes = [(length + 1) * dim, *[256] * 4]
             layers: list[nn.Module] = [nn.Flatten()]
-            for inside, outside in zip(sizes[:-1], sizes[1:], strict=True):
+            for inside, outside in itertools.pairwise(sizes):
                 layers += [nn.Linear(inside, outside), nn.ReLU()]
             self.body: nn.Module = nn.Sequential(*layers)
             self.last = nn.Linear(sizes[-1], dim)
@@ -148,7 +149,8 @@ class DLR2Network(nn.Module):
         # Where no ReLU follows: states and G's output of standard deviation 3, as Kaiming's factor makes them, saturate
         # tanh from the start, and training hardly recovers (docs/dlr2.md).
         for last in (self.features.last, self.generator[-2], self.distance[-2]):
-            nn.init.normal_(last.weight, std=_OUTPUT_GAIN / last.weight.shape[1] ** 0.5)
+            assert isinstance(last, nn.Linear)
+            nn.init.normal_(last.weight, std=_OUTPUT_GAIN / last.in_features**0.5)
 
     def states(self, users: Tensor, items: Tensor) -> Tensor:
         """Features of users (B,) with their last items (B, L), as rows of the embeddings."""
@@ -171,20 +173,20 @@ class DLR2Network(nn.Module):
 
         The first layer is the sum of a part of the state and a part of the item, each computed once.
         """
-        first, *rest = self.distance[:-1]
+        first = self.distance[0]
         assert isinstance(first, nn.Linear)
         dim = features.shape[1]
         ours = nn.functional.linear(features, first.weight[:, :dim], first.bias)
         theirs = nn.functional.linear(embeddings, first.weight[:, dim:])
         hidden = ours[:, None, :] + theirs[None, :, :]
-        for layer in rest:
+        for layer in list(self.distance)[1:-1]:
             hidden = torch.relu_(hidden) if isinstance(layer, nn.ReLU) else layer(hidden)
         return hidden.squeeze(2)
 
 
 def _chain(sizes: list[int], last: nn.Module) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for inside, outside in zip(sizes[:-1], sizes[1:], strict=True):
+    for inside, outside in itertools.pairwise(sizes):
         layers += [nn.Linear(inside, outside), nn.ReLU()]
     layers[-1] = last
     return nn.Sequential(*layers)

@@ -60,7 +60,7 @@ def histories(X: Any, users: NDArray[np.int64], what: str) -> Histories:
     return Histories(X._csr, users, X._csr.indices[np.lexsort((X.timestamps, rows))])
 
 
-def positions(histories: Histories, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_places(histories: Histories, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places in `items` to train on, with their rows: those that `length` items go before.
 
     Of a row of at most `length` items, the last, if anything goes before it.

@@ -112,12 +112,12 @@ def le_(
     skip_first: int = 0,
     num_threads: int = 0,
 ) -> torch.Tensor:
-    """Start from Laplacian Eigenmaps of the neighbourhood graph: `leporid_` with ``alpha=0``.
+    """Start from Laplacian Eigenmaps of the neighbourhood graph: ``leporid_`` with ``alpha=0``.
 
     Parameters
     ----------
     weight, X, side, k, metric, graph, standardize, axis, skip_first, num_threads
-        As in `leporid_`.
+        As in ``leporid_``.
 
     Returns
     -------
@@ -166,7 +166,7 @@ def svd_(
     Parameters
     ----------
     weight, X, side, axis, skip_first, num_threads
-        As in `leporid_`.
+        As in ``leporid_``.
     standardize : bool
         Columns get mean 0 and variance 1.
 
@@ -211,7 +211,7 @@ def netmf_(
     Parameters
     ----------
     weight, X, side, k, metric, graph, axis, skip_first, num_threads
-        As in `leporid_`.
+        As in ``leporid_``.
     window, negative
         As in `fastlae.ops.netmf`.
     standardize : bool
@@ -259,7 +259,7 @@ def implicit_slim_(
     Parameters
     ----------
     weight, X, side, axis, skip_first, num_threads
-        As in `leporid_`.
+        As in ``leporid_``.
     l2, alpha, min_count, diagonal, base, dropout
         As in `fastlae.ops.implicit_slim`.
     steps : int
@@ -322,7 +322,7 @@ def bpr_(
     Parameters
     ----------
     weight, X, side, axis, skip_first
-        As in `leporid_`.
+        As in ``leporid_``.
     learning_rate, regularization, iterations
         Of ``implicit.bpr.BayesianPersonalizedRanking``; the defaults are the paper's.
     seed : int
@@ -346,7 +346,7 @@ def bpr_(
     check_count(iterations, "iterations")
     if importlib.util.find_spec("implicit") is None:
         raise ImportError("bpr_ needs the library implicit: pip install 'fastlae[bpr]'")
-    from implicit.cpu.bpr import BayesianPersonalizedRanking
+    from implicit.cpu.bpr import BayesianPersonalizedRanking  # type: ignore[import-untyped, unused-ignore]
 
     model = BayesianPersonalizedRanking(
         factors=target.dim,
@@ -377,9 +377,7 @@ class _Target:
         n = self.X.shape[side == "items"]
         if weight.shape[axis] - skip_first != n:
             before = f" (and {skip_first} before them)" if skip_first else ""
-            raise ValueError(
-                f"weight: expected {n} {side}{before} along axis {axis}, got shape {tuple(weight.shape)}"
-            )
+            raise ValueError(f"weight: expected {n} {side}{before} along axis {axis}, got shape {tuple(weight.shape)}")
         self.weight, self.dim = weight, int(weight.shape[1 - axis])
         self.rows = (weight if axis == 0 else weight.T)[int(skip_first) :]
 

@@ -67,9 +67,10 @@ def laplacian_eigenmaps(
 
     Notes
     -----
-    Equation (6) of Zhang et al., KDD 2021: the embeddings minimise ``1/2 Σ W_ij |q_i - q_j|² + α Σ (w_max - w_i) |q_i|²``
-    with w the row sums of W and w_max the largest. With w_reg = w + α (w_max - w) these are the eigenvectors of
-    ``D_reg^-1/2 (D_reg - W) D_reg^-1/2`` with the smallest eigenvalues, which are those of
+    Equation (6) of Zhang et al., KDD 2021: the embeddings minimise
+    ``1/2 Σ W_ij |q_i - q_j|² + α Σ (w_max - w_i) |q_i|²`` with w the row sums of W and w_max the largest. With
+    w_reg = w + α (w_max - w) these are the eigenvectors of ``D_reg^-1/2 (D_reg - W) D_reg^-1/2`` with the smallest
+    eigenvalues, which are those of
     ``N = D_reg^-1/2 W D_reg^-1/2`` with the largest (algebraically) ones: what is computed here, by block Lanczos on
     N + I, which is positive semidefinite, or by a dense solver for small graphs. Equivalent to
 
@@ -121,13 +122,15 @@ def checked_graph(graph: Any) -> Csr:
         raise ValueError(f"graph: expected a square matrix, got shape {csr.shape}")
     other = csr.transpose()
     same = np.array_equal(csr.indptr, other.indptr) and np.array_equal(csr.indices, other.indices)
-    if not same or (csr.values is not None and not np.allclose(csr.values, other.values, rtol=1e-5, atol=0)):
+    if same and csr.values is not None and other.values is not None:
+        same = np.allclose(csr.values, other.values, rtol=1e-5, atol=0)
+    if not same:
         raise ValueError("graph: expected a symmetric matrix; a directed graph G can be made one by G.maximum(G.T)")
     return csr
 
 
 def degrees(graph: Csr, alpha: float) -> Vector:
-    """w + α (w_max - w), the regularized degrees."""
+    """W + α (w_max - w), the regularized degrees."""
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     w = np.bincount(rows, weights=graph.dense_values(np.float64), minlength=graph.shape[0])
     return np.asarray(w + alpha * (w.max(initial=0.0) - w))

@@ -112,6 +112,7 @@ def netmf(
     M *= w.sum() / (negative * window)
     np.log(np.maximum(M, 1, out=M), out=M)
     vectors, sigma = _leading_left(M, dim, threads)
+    vectors[w == 0] = 0.0
     return np.asarray(signed(vectors) * np.sqrt(sigma), dtype)
 
 

@@ -11,12 +11,10 @@ from .._eigen import Eigenpairs, dense_eigenpairs, leading_eigenpairs, pays_dens
 from .._sparse import as_csr
 from .._threads import resolve_threads
 from .gram import gram
-from .gram_product import gram_product_checked
+from .gram_product import gram_product
 from .laplacian_eigenmaps import Vector, signed
 from .score import score
 from .topk import check_count
-
-_NO_RIDGE = np.zeros(())
 
 
 def svd_embeddings(X: Any, *, dim: int, tol: float = 1e-6, num_threads: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -85,6 +83,6 @@ def _eigenpairs_of_gram(csr: Any, dim: int, tol: float, threads: int) -> Eigenpa
         return dense_eigenpairs(gram(csr, dtype=np.float64, num_threads=threads), dim)
 
     def apply(E: Vector) -> Vector:
-        return np.asarray(gram_product_checked(E, csr, _NO_RIDGE, threads))
+        return np.asarray(gram_product(E, csr, num_threads=threads))
 
     return leading_eigenpairs(apply, n, dim, tol=tol)
