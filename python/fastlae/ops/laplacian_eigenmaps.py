@@ -19,6 +19,7 @@ from .weights import check_number
 
 Vector = NDArray[np.float64]
 _FLOOR = {np.dtype(np.float32): 2e-6, np.dtype(np.float64): 1e-11}  # what products in this type can tell apart
+_ROWS = 4096
 _SAME = 1e-4  # entries of a vector this close to its largest are as large
 
 
@@ -120,27 +121,33 @@ def checked_graph(graph: Any) -> Csr:
     csr = as_csr(graph, "graph", nonnegative=True)
     if csr.shape[0] != csr.shape[1]:
         raise ValueError(f"graph: expected a square matrix, got shape {csr.shape}")
-    other = csr.transpose()
-    same = np.array_equal(csr.indptr, other.indptr) and np.array_equal(csr.indices, other.indices)
-    if same and csr.values is not None and other.values is not None:
-        same = np.allclose(csr.values, other.values, rtol=1e-5, atol=0)
-    if not same:
+    # W x = Wᵀ x for a random x; to transpose W would take its memory once more, and longer.
+    dtype = np.dtype(np.float32 if csr.values is None else csr.values.dtype)
+    W, x = csr.scipy(dtype), np.random.default_rng(0).standard_normal(csr.shape[0]).astype(dtype)
+    bound = (1e-5 if dtype == np.float32 else 1e-10) * (W @ np.abs(x))
+    if (np.abs(W @ x - W.T @ x) > bound).any():
         raise ValueError("graph: expected a symmetric matrix; a directed graph G can be made one by G.maximum(G.T)")
     return csr
 
 
 def degrees(graph: Csr, alpha: float) -> Vector:
     """W + α (w_max - w), the regularized degrees."""
-    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
-    w = np.bincount(rows, weights=graph.dense_values(np.float64), minlength=graph.shape[0])
+    count = np.diff(graph.indptr)
+    w = count.astype(np.float64)
+    if graph.values is not None:
+        w[count > 0] = np.add.reduceat(graph.values, graph.indptr[:-1][count > 0], dtype=np.float64)
     return np.asarray(w + alpha * (w.max(initial=0.0) - w))
 
 
 def normalized(graph: Csr, w: Vector, dtype: Any) -> Csr:
     """N = D^-1/2 W D^-1/2; rows of degree zero are empty anyway."""
     scale = np.divide(1.0, np.sqrt(w), out=np.zeros(len(w)), where=w > 0)
-    values = graph.dense_values(dtype) * np.repeat(scale, np.diff(graph.indptr)).astype(dtype)
-    values *= scale.astype(dtype)[graph.indices]
+    values = np.empty(graph.nnz, dtype)
+    for begin in range(0, len(w), _ROWS):  # in blocks: a graph's weights are most of the memory
+        part = graph.rows(begin, min(begin + _ROWS, len(w)))
+        first = int(graph.indptr[begin])
+        own = np.repeat(scale[begin : begin + _ROWS], np.diff(part.indptr))
+        values[first : first + part.nnz] = part.dense_values(dtype) * own * scale[part.indices]
     return graph._replace(values=values)
 
 
