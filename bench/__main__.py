@@ -10,7 +10,7 @@ from pathlib import Path
 from .harness import restart_without_handicaps
 
 # They take half an hour and more, or need data or a device that is not part of the project.
-LONG = ("embedding_scores", "embeddings", "gowalla", "gpu", "large", "lowrank", "ml1m", "neural", "sweep")
+LONG = ("dlr2", "embedding_scores", "embeddings", "gowalla", "gpu", "large", "lowrank", "ml1m", "neural", "sweep")
 
 
 def benchmarks() -> dict[str, str]:

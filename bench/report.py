@@ -7,6 +7,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
+from .dlr2_report import DLR2
 from .embedding_tables import embedding_genres, embedding_popularity, embeddings, implicit_slim, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
@@ -17,7 +18,10 @@ from .tables import load, load_all, table, where
 ROOT = RESULTS.parents[1]
 DOCUMENTS = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("results", "performance", "low_rank", "nn_functional", "neural")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("results", "performance", "low_rank", "nn_functional", "neural", "dlr2")
+    ),
 ]
 PUBLISHED_ML1M = [
     ("LightGCN (published)", 0.2576, 0.2427),
@@ -183,6 +187,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     **PERFORMANCE,
     **LOW_RANK,
     **NEURAL,
+    **DLR2,
 }
 
 
@@ -194,6 +199,7 @@ COMMANDS = {
 }
 COMMANDS |= {"neural_ablation": "neural"}
 COMMANDS |= {f"recvae_{part}": f"recvae --part {part}" for part in ("time", "memory", "trajectory")}
+COMMANDS |= dict.fromkeys(DLR2, "dlr2") | {"laplacian": "laplacian"}
 
 
 def insert(text: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import fastlae
 from fastlae import evaluation
 from fastlae.evaluation import Evaluation, evaluate
 from fastlae.evaluation.evaluate import METRICS
@@ -145,3 +146,53 @@ def test_a_model_that_answers_wrongly_is_told(items):
     test = sp.csr_matrix(np.ones((26, 20)))
     with pytest.raises(ValueError, match="model: expected recommend to return items"):
         evaluate(Wrong(), test, test, k=4)
+
+
+def test_tail_users_apart():
+    rng = np.random.default_rng(0)
+    train = sp.csr_matrix((rng.random((40, 30)) < rng.uniform(0.05, 0.6, (40, 1))).astype(np.float32))
+    held_out = sp.csr_matrix((rng.random((40, 30)) < 0.2).astype(np.float32))
+    held_out = sp.csr_matrix(held_out - held_out.multiply(train))
+    held_out.data[:] = 1
+    found = evaluate(fastlae.Popularity().fit(train), train, held_out, k=(1, 5, 10), metrics=("hit_rate", "f1"))
+    tail = fastlae.evaluation.tail_users(train)
+    counts = train.getnnz(axis=1)
+    assert len(tail) == 10
+    assert counts[tail].max() <= np.delete(counts, tail).min()
+    apart = found.among(tail)
+    assert list(apart) == [f"{name}@{k}" for name in ("hit_rate", "f1") for k in (1, 5, 10)]
+    for name, metric in apart.items():
+        assert float(metric) == pytest.approx(np.nanmean(found[name].per_user[tail]))
+        assert metric.n_users == np.count_nonzero(~np.isnan(found[name].per_user[tail]))
+    assert apart.protocol == found.protocol
+    mask = np.zeros(40, bool)
+    mask[tail] = True
+    assert found.among(mask).to_dict() == apart.to_dict()
+    nobody = np.flatnonzero(held_out.getnnz(axis=1) == 0)[:1]
+    with pytest.raises(ValueError, match="users: "):
+        found.among(nobody)
+
+
+@pytest.mark.parametrize("share", [0, 1.5, "few"])
+def test_tail_users_refuses(share):
+    with pytest.raises(ValueError, match="share: "):
+        fastlae.evaluation.tail_users(sp.eye(3, format="csr"), share)
+
+
+def test_f1_and_hit_rate_per_user_against_loops():
+    rng = np.random.default_rng(1)
+    train = sp.csr_matrix((rng.random((25, 20)) < 0.2).astype(np.float32))
+    held_out = sp.csr_matrix((rng.random((25, 20)) < 0.2).astype(np.float32))
+    model = fastlae.Popularity().fit(train)
+    found = evaluate(model, train, held_out, k=(1, 5, 10), metrics=("hit_rate", "f1"))
+    top = model.recommend(train, k=10)[0]
+    for k in (1, 5, 10):
+        for user in range(25):
+            targets = set(held_out[[user]].indices)
+            if not targets:
+                continue
+            hits = len(set(top[user, :k]) & targets)
+            precision, recall = hits / k, hits / len(targets)
+            f1 = 2 * precision * recall / (precision + recall) if hits else 0.0
+            assert found[f"f1@{k}"].per_user[user] == pytest.approx(f1)
+            assert found[f"hit_rate@{k}"].per_user[user] == (hits > 0)

@@ -220,3 +220,17 @@ def test_real_files():
     assert load_dataset("gowalla", SHARED / "gowalla").train.shape == (29858, 40981)
     X = Interactions.read(SHARED / "ml-100k" / "ml-100k.inter")
     assert (X.shape, X.nnz) == ((943, 1682), 100_000)
+
+
+def test_what_is_shown_before_a_test_keeps_its_times(X):
+    parts = split(X, "by_time", seed=0)
+    shown = parts.test_fold_in
+    assert shown.timestamps is not None
+    want = {
+        (user, item): time
+        for part in (parts.train, parts.validation)
+        for user, item, time in zip(*(part.to_arrays()[name] for name in ("user", "item", "timestamp")), strict=True)
+    }
+    columns = shown.to_arrays()
+    got = dict(zip(zip(columns["user"], columns["item"], strict=True), columns["timestamp"], strict=True))
+    assert got == want

@@ -19,8 +19,10 @@ void score(const CsrView<Accumulator<Stored>>& x, MatrixView<const Stored> w, Ma
   const bool packed = TileSums<Stored>::pays(x.nnz(), w.rows);
   const int64_t columns = TileSums<Stored>::columns(packed), tiles = (s.cols + columns - 1) / columns;
   // Tasks are (tile of columns, part of the rows), tile by tile, so that the threads share the tile's part of W; but
-  // a packed tile is one thread's own, and all rows pass.
-  const int64_t parts = packed ? 1 : std::clamp<int64_t>(s.rows / 32, 1, 4 * context.num_threads);
+  // a packed tile is one thread's own, and all rows pass, unless there are fewer tiles than threads.
+  const int64_t enough =
+      packed ? (context.num_threads + tiles - 1) / std::max<int64_t>(1, tiles) : 4 * context.num_threads;
+  const int64_t parts = std::clamp<int64_t>(s.rows / 32, 1, std::max<int64_t>(1, enough));
   std::vector<std::unique_ptr<TileSums<Stored>>> sums(static_cast<std::size_t>(std::max(1, context.num_threads)));
   parallel_for(context, tiles * parts, 1, [&](int64_t task, int64_t, int thread) {
     auto& own = sums[static_cast<std::size_t>(thread)];

@@ -349,7 +349,13 @@ def _masked(X: Interactions, keep: NDArray[np.bool_]) -> Interactions:
 def _union(a: Interactions, b: Interactions) -> Interactions:
     """Both together; they have the same users and items and no entry in common."""
     csr = as_csr(a.matrix + b.matrix)
-    return Interactions._from_parts(csr, None, a.user_ids, a.item_ids)
+    times = None
+    if a.timestamps is not None and b.timestamps is not None:
+        times = np.empty(csr.nnz, np.result_type(a.timestamps, b.timestamps))
+        for part in (a, b):
+            rows = np.repeat(np.arange(part.shape[0]), np.diff(part._csr.indptr))
+            times[_places(csr, rows, part._csr.indices.astype(np.int64))] = part.timestamps
+    return Interactions._from_parts(csr, times, a.user_ids, a.item_ids)
 
 
 def _arrays(part: Interactions) -> dict[str, NDArray[Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .embeddings import NearestNeighborScore, ndcg_by_popularity, nearest_neighbor_score, popularity_groups
-from .evaluate import Evaluation, evaluate
+from .evaluate import Evaluation, evaluate, tail_users
 from .metrics import Metric, coverage, f1, hit_rate, mean_average_precision, mrr, ndcg, precision, recall
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "popularity_groups",
     "precision",
     "recall",
+    "tail_users",
 ]

@@ -50,6 +50,29 @@ class Evaluation(Mapping[str, Metric]):
     def __len__(self) -> int:
         return len(self._metrics)
 
+    def among(self, users: Any) -> Evaluation:
+        """The same metrics over some of the users, such as `tail_users`.
+
+        Parameters
+        ----------
+        users : array_like
+            Rows of the evaluated matrices, as positions or as a vector of bool. Users without targets among them are
+            left out.
+
+        Returns
+        -------
+        Evaluation
+
+        Raises
+        ------
+        ValueError
+            If none of them has a target.
+        """
+        chosen = {name: Metric(m.per_user[users], m.name, m.definition) for name, m in self._metrics.items()}
+        if any(metric.n_users == 0 for metric in chosen.values()):
+            raise ValueError("users: expected some who have targets")
+        return Evaluation(chosen, self.protocol)
+
     def to_dict(self) -> dict[str, float | int | str]:
         """Plain numbers in one level, for JSON or a row of a table."""
         return {
@@ -92,7 +115,8 @@ def evaluate(
         Returns (items, scores), both (users, k); empty slots are item -1. Any fitted model of this package.
     train : sparse matrix, (users, items), or Interactions
         What the model is shown of each user, and does not recommend again. In weak generalization this is the training
-        data; in strong generalization the fold-in part of users that were not trained on.
+        data; in strong generalization the fold-in part of users that were not trained on. A model that goes by time is
+        shown the `Interactions` itself, with its timestamps.
     test : sparse matrix, (users, items), or Interactions
         The targets: every stored value that is not zero. Row u belongs to row u of `train`; of two `Interactions`, rows
         and columns are matched by id, and targets that the model does not know of are left out. Users without any are
@@ -159,14 +183,17 @@ def evaluate(
         raise ValueError(f"test: expected the shape of train, {shown.shape}, got {targets.shape}")
 
     users = np.flatnonzero(np.diff(targets.indptr))
-    rows = shown.scipy(np.float32 if shown.values is None else shown.values.dtype)
+    in_time = isinstance(train, Interactions) and getattr(model, "sequential", False)
+    rows: Any = train if in_time else shown.scipy(np.float32 if shown.values is None else shown.values.dtype)
     if len(users) < len(targets.indptr) - 1:
-        rows = rows[users]
+        rows = _part(rows, users)
     top = np.full((targets.shape[0], max(cutoffs)), -1, np.int32)
     for begin in range(0, len(users), batch_size or len(users)):
         batch = users[begin : begin + (batch_size or len(users))]
-        part = rows if len(batch) == len(users) else rows[begin : begin + len(batch)]
+        part = rows if len(batch) == len(users) else _part(rows, np.arange(begin, begin + len(batch)))
         items, _ = model.recommend(part, k=max(cutoffs), exclude_seen=True)
+        if in_time:  # asked by ids, it answers by ids
+            items = train._items.find(np.ravel(items)).reshape(np.shape(items)).astype(np.int32)
         top[batch] = _check_items(items, (len(batch), max(cutoffs)), targets.shape[1])
     sums, counted = ranking_sums(top, targets, cutoffs, num_threads=num_threads)
     results = {}
@@ -175,6 +202,40 @@ def evaluate(
             metric = measure("truncated_recall" if name == "recall" and protocol == "strong" else name, s, counted)
             results[metric.name] = metric
     return Evaluation(results, protocol)
+
+
+def tail_users(train: Any, share: float = 0.25) -> NDArray[np.int64]:
+    """The users with the fewest interactions; for tail items pass ``train.T``.
+
+    Parameters
+    ----------
+    train : sparse matrix, (users, items), or Interactions
+        Interactions of the training.
+    share : float
+        Of all users, above 0 and at most 1; a quarter in Zhang et al., KDD 2021.
+
+    Returns
+    -------
+    ndarray of int64, (share of the users, rounded down but at least one,)
+        Positions, ascending; of users with as many interactions the first ones.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, fastlae
+    >>> fastlae.evaluation.tail_users(sp.csr_matrix([[1, 1, 1], [0, 1, 0], [1, 1, 0], [1, 0, 1]]))
+    array([1])
+    """
+    if not isinstance(share, (int, float, np.floating)) or not 0 < share <= 1:
+        raise ValueError(f"share: expected a number above 0 and at most 1, got {share!r}")
+    count = np.diff(as_csr(train, "train").indptr)
+    if not len(count):
+        raise ValueError("train: expected users, got none")
+    return np.sort(np.argsort(count, kind="stable")[: max(1, int(share * len(count)))])
+
+
+def _part(rows: Any, places: NDArray[Any]) -> Any:
+    """Some rows of a matrix or of an `Interactions`."""
+    return rows._rows(places) if isinstance(rows, Interactions) else rows[places]
 
 
 def aligned(item_ids: Any, targets: Any, fold_in: Any, *, default: Interactions) -> tuple[Any, Any]:

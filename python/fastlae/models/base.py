@@ -54,6 +54,7 @@ class Recommender(ABC):
     """
 
     registry: ClassVar[dict[str, type[Recommender]]] = {}
+    sequential: ClassVar[bool] = False  # whether it goes by time, so that it must be shown an Interactions
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Make the class known to `load`."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, _progress, ops
-from .._sparse import Csr, as_csr, is_sparse
+from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..evaluation import evaluate

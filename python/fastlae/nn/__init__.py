@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from . import functional
+from . import functional, init
 from .autoencoders import MultDAE, MultVAE
 from .base import NeuralRecommender
 from .cdae import CDAE
+from .dlr2 import DLR2
 from .hvamp import HVamp
 from .implicit_slim import ImplicitSLIMRefresh
 from .ract import RaCT
@@ -15,6 +16,7 @@ from .training import Epoch, train
 
 __all__ = [
     "CDAE",
+    "DLR2",
     "Epoch",
     "HVamp",
     "ImplicitSLIMRefresh",
@@ -25,6 +27,7 @@ __all__ = [
     "RecVAE",
     "SLIMRegularizer",
     "functional",
+    "init",
     "slim_regularizer",
     "train",
 ]

@@ -9,10 +9,13 @@ from .gram import gram
 from .gram_product import gram_product
 from .implicit_slim import implicit_slim
 from .knn_graph import knn_graph, nearest_neighbours
+from .laplacian_eigenmaps import laplacian_eigenmaps
+from .netmf import netmf
 from .score import score
 from .slim import slim
 from .slim_lle import slim_lle
 from .spd_inverse import inverse_residual, spd_inverse
+from .svd_embeddings import svd_embeddings
 from .topk import recommend, topk
 from .weights import deql_weights, miller_update
 
@@ -24,8 +27,10 @@ __all__ = [
     "implicit_slim",
     "inverse_residual",
     "knn_graph",
+    "laplacian_eigenmaps",
     "miller_update",
     "nearest_neighbours",
+    "netmf",
     "recommend",
     "recommend_factors",
     "score",
@@ -34,5 +39,6 @@ __all__ = [
     "slim_lle",
     "spd_inverse",
     "spectral",
+    "svd_embeddings",
     "topk",
 ]
