@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from fastlae.nn.functional import csr_tensors, linear_multinomial_nll
 from torch import nn
 
 import fastlae
 import fastlae.nn
 from fastlae._sparse import as_csr
 from fastlae.nn.base import torch_threads
+from fastlae.nn.functional import csr_tensors, linear_multinomial_nll
 from fastlae.nn.recvae import RecVAENetwork
 from fastlae.nn.training import Epoch
 
