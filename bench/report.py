@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import mean
 from typing import Any
 
-from .embedding_tables import embeddings, implicit_slim, wmf
+from .embedding_tables import embeddings, implicit_slim, knn_graph, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
 from .performance import PERFORMANCE
@@ -172,6 +172,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "gowalla": gowalla,
     "embeddings": embeddings,
     "implicit_slim": implicit_slim,
+    "knn_graph": knn_graph,
     "wmf": wmf,
     "summary": summary,
     **PERFORMANCE,
