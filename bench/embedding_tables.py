@@ -50,6 +50,33 @@ def implicit_slim() -> str:
     return text + f"\n\n{where(found)}."
 
 
+def knn_graph() -> str:
+    """Time and memory of graphs of items and users, beside loops and brute force."""
+    found = load("knn_graph")
+    if found is None:
+        return ""
+    rows: list[list[Any]] = []
+    for side in ("items", "users"):
+        r = found["results"][side]
+        ours = r["graph"]
+        rows.append(
+            [
+                side,
+                seconds(ours["seconds"]),
+                f"{ours['peak_gb']:.2f}",
+                f"{ours['edges'] / 1e6:.1f} M",
+                seconds(ours["cosine_lists_seconds"]),
+                *(f"{r[n]['seconds']:,.0f} s ({r[n]['times_as_long']:,.0f})" for n in ("double_loop", "scikit_learn")),
+            ]
+        )
+    users, items, interactions = found["results"]["shape"]
+    head = ["graph of", "fastlae", "peak, GB", "entries", "cosine, lists only", "Python loop (times as long)"]
+    return (
+        table([*head, "scikit-learn (times as long)"], rows)
+        + f"\n\n{users:,} users, {items:,} items, {interactions:,} interactions. {where(found)}."
+    )
+
+
 def wmf() -> str:
     """Seconds of a sweep and quality, beside the peers."""
     found = load("wmf")

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 from .dlr2_report import DLR2
-from .embedding_tables import embedding_genres, embedding_popularity, embeddings, implicit_slim, wmf
+from .embedding_tables import embedding_genres, embedding_popularity, embeddings, implicit_slim, knn_graph, wmf
 from .harness import RESULTS
 from .lowrank_report import LOW_RANK
 from .neural_tables import NEURAL
@@ -182,6 +182,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "embedding_genres": embedding_genres,
     "embedding_popularity": embedding_popularity,
     "implicit_slim": implicit_slim,
+    "knn_graph": knn_graph,
     "wmf": wmf,
     "summary": summary,
     **PERFORMANCE,

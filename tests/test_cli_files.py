@@ -204,7 +204,13 @@ def test_models_without_ids(capsys, here):
 
 
 def test_low_rank_and_sparse_models(capsys, here):
-    for name, options in (("LRR", ["--set", "k=8", "--l2", 5]), ("lrdlae", ["--set", "k=8"]), ("SLIM", ["--l2", 5])):
+    for name, options in (
+        ("LRR", ["--set", "k=8", "--l2", 5]),
+        ("lrdlae", ["--set", "k=8"]),
+        ("SLIM", ["--l2", 5]),
+        ("ItemKNN", ["--set", "k=8", "--set", "metric=jaccard"]),
+        ("UserKNN", ["--set", "k=8"]),
+    ):
         assert run(capsys, "fit", "ratings.csv", "--model", name, *options, "-o", "m", "--force")[0] == 0
         assert run(capsys, "similar", "m", 10, "-k", 2)[0] == 0
         assert run(capsys, "explain", "m", "--user", 8, "--item", 10)[0] == 0
@@ -215,6 +221,9 @@ def test_low_rank_and_sparse_models(capsys, here):
     assert "needs a linear model of full rank" in run(capsys, "sweep", "ratings.csv", "--model", "SLIM")[2]
     code, _, err = run(capsys, "evaluate", "ratings.csv", "--model", "SLIM", "--l2", 5)
     assert (code, err) == (0, "")
+    code, out, err = run(capsys, "evaluate", "ratings.csv", "--model", "UserKNN", "--set", "metric=jaccard")
+    assert (code, err) == (0, "")
+    assert "UserKNN(metric='jaccard')" in out
 
 
 def test_help_has_examples(capsys):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastlae
+from fastlae._backend import report_progress_to
 from fastlae.ops import knn_graph, nearest_neighbours
 from fastlae.ops.knn_graph import METRICS
 
@@ -205,6 +206,27 @@ def test_refusals(change, error, match):
     for call in (knn_graph, nearest_neighbours):
         with pytest.raises(error, match=match):
             call(arguments["X"], **{name: value for name, value in arguments.items() if name != "X"})
+
+
+def test_progress_is_told_and_a_call_can_be_stopped():
+    X = fastlae.data.make_interactions(n_users=3000, n_items=300, n_interactions=60_000, seed=3).T
+    told = []
+
+    def stop(done):
+        told.append(done)
+        raise KeyboardInterrupt
+
+    def work():
+        for _ in range(100):
+            knn_graph(X, k=200, num_threads=2)
+
+    report_progress_to(stop)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        report_progress_to(None)
+    assert 0 <= told[0] <= 1
 
 
 def test_too_large_is_refused_before_it_begins():

@@ -390,12 +390,16 @@ UnionGraph::UnionGraph(MatrixView<const std::int32_t> neighbours, MatrixView<con
   sources_.resize(static_cast<std::size_t>(pointers_.back()));
   values_.resize(sources_.size());
   std::vector<int64_t> next(pointers_.begin(), pointers_.end() - 1);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t e = 0; e < lengths_[static_cast<std::size_t>(i)]; ++e) {
-      const auto to = static_cast<std::size_t>(next[static_cast<std::size_t>(neighbours(i, e))]++);
-      sources_[to] = static_cast<std::int32_t>(i);
-      values_[to] = similarities(i, e);
-    }
+  Context in_order = context;
+  in_order.num_threads = 1;
+  parallel_for(in_order, n, 256, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t e = 0; e < lengths_[static_cast<std::size_t>(i)]; ++e) {
+        const auto to = static_cast<std::size_t>(next[static_cast<std::size_t>(neighbours(i, e))]++);
+        sources_[to] = static_cast<std::int32_t>(i);
+        values_[to] = similarities(i, e);
+      }
+  });
   parallel_for(context, n, 256, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       int64_t degree = 0;

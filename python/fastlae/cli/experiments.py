@@ -306,10 +306,10 @@ def people(model: Any, shown: Any, targets: Any, user_ids: Any, item_ids: Any, n
 def call(model: Any) -> str:
     """The call that makes a model, with the hyperparameters that matter most whether at their defaults or not."""
     usual = {name: one.default for name, one in inspect.signature(type(model)).parameters.items()}
-    numbers = {key: value for key, value in model.get_params().items() if isinstance(value, (int, float))}
-    keys = [key for key in (*MAIN, "a", "xi") if key in numbers]
-    keys += [key for key, value in numbers.items() if key not in (*keys, "num_threads") and value != usual[key]]
-    told = [f"{key}={numbers[key]:.4g}" for key in keys]
+    values = {key: value for key, value in model.get_params().items() if isinstance(value, (int, float, str))}
+    keys = [key for key in (*MAIN, "a", "xi") if key in values]
+    keys += [key for key, value in values.items() if key not in (*keys, "num_threads") and value != usual[key]]
+    told = [f"{key}={value!r}" if isinstance(value := values[key], str) else f"{key}={value:.4g}" for key in keys]
     return f"{type(model).__name__}({', '.join(told)})"
 
 
