@@ -17,16 +17,18 @@ def _device(monkeypatch):
     """Tensors in host memory pass for tensors on a device."""
     from fastlae import _backend
 
+    caches = _native.device_module, _backend.cuda
     cuda_stand_in.install(monkeypatch)
-    _native.device_module.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
     monkeypatch.setattr(_native, "on_device", lambda tensor: True)
     monkeypatch.setattr(_native, "stream", lambda tensor: 0)
     monkeypatch.setattr(
         _native, "handle", lambda tensor: tensor.detach().contiguous().numpy().view(cuda_stand_in.ndarray)
     )
     yield
-    _native.device_module.cache_clear()
-    _backend.cuda.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def results(dtype):
@@ -51,7 +53,7 @@ HOST = {dtype: results(dtype) for dtype in (torch.float32, torch.float64)}
 
 @pytest.mark.parametrize("dtype", HOST)
 @pytest.mark.usefixtures("_device")
-def test_kernels_of_the_device(dtype):
+def test_kernels_of_the_device(dtype, monkeypatch):
     module, called = _native.device_module(), []
     tolerance = 1e-5 if dtype == torch.float32 else 1e-12
 
@@ -60,10 +62,8 @@ def test_kernels_of_the_device(dtype):
             called.append(name)
             return getattr(module, name)
 
-    _native.device_module.cache_clear()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_native, "device_module", lambda: Spy())
-        found = results(dtype)
+    monkeypatch.setattr(_native, "device_module", lambda: Spy())
+    found = results(dtype)
     assert {"score", "multinomial_nll", "multinomial_nll_backward"} <= set(called)
     for mine, host in zip(found, HOST[dtype], strict=True):
         torch.testing.assert_close(mine, host, rtol=tolerance, atol=tolerance)
