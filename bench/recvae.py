@@ -20,7 +20,7 @@ from torch import nn
 import fastlae
 import fastlae.nn
 from fastlae._sparse import as_csr
-from fastlae.nn.base import torch_threads
+from fastlae.nn.base import torch_threads, unit
 from fastlae.nn.functional import csr_tensors, linear_multinomial_nll
 from fastlae.nn.recvae import RecVAENetwork
 from fastlae.nn.training import Epoch
@@ -145,10 +145,10 @@ def check() -> dict[str, float]:
     dense = Dense(ours.module)
     x = csr_tensors(as_csr(X))
     noise = torch.randn(40, 20, generator=torch.Generator().manual_seed(5))
-    mean, logvar = ours.module.encoder(x)
+    mean, logvar = ours.module.encoder(unit(x))
     z = mean + torch.exp(0.5 * logvar) * noise
     with torch.no_grad():
-        old = ours.module.encoder(x)
+        old = ours.module.encoder(unit(x))
     prior = fastlae.nn.functional.composite_prior_logpdf(z, *old)
     density = -0.5 * (logvar + noise.square() + np.log(2 * np.pi)).sum(1)
     totals = torch.from_numpy(np.asarray(X.sum(axis=1)).ravel())

@@ -8,7 +8,7 @@ from torch import nn
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from . import functional as F
-from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept
+from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept, noisy, unit
 from .encoders import SparseLinear, TanhEncoder, sampled, standard_kl, start
 from .functional import CsrTensors
 from .training import Epoch
@@ -28,7 +28,7 @@ class MultVAENetwork(Network):
 
     def vectors(self, x: CsrTensors) -> torch.Tensor:
         """The hidden layer for the mean of the posterior."""
-        return self.decoded(self.encoder(x)[0])
+        return self.decoded(self.encoder(unit(x))[0])
 
     def decoded(self, z: torch.Tensor) -> torch.Tensor:
         """What the last layer is given."""
@@ -138,7 +138,7 @@ class MultVAE(NeuralRecommender):
             for step, (rows, x) in enumerate(batches(X, self.batch_size, generator)):
                 optimizer.zero_grad()
                 with self.autocast():
-                    mean, logvar = module.encoder(x, self.dropout, kept(x, self.dropout, generator))
+                    mean, logvar = module.encoder(noisy(unit(x), self.dropout, kept(x, self.dropout, generator)))
                     mean, logvar = mean.float(), logvar.float()
                     z, _ = sampled(mean, logvar, generator)
                     nll = F.linear_multinomial_nll(module.decoded(z), module.decoder, module.bias, x)
@@ -164,11 +164,11 @@ class MultDAENetwork(Network):
 
     def vectors(self, x: CsrTensors) -> torch.Tensor:
         """The hidden layer."""
-        return self.hidden(x)
+        return self.hidden(unit(x))
 
-    def hidden(self, x: CsrTensors, dropout: float = 0.0, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """The hidden layer, without the entries that are not in `mask`."""
-        return torch.tanh(self.first(x, dropout, mask))
+    def hidden(self, x: CsrTensors) -> torch.Tensor:
+        """The hidden layer for rows of length one."""
+        return torch.tanh(self.first(x))
 
     def item_weights(self) -> list[nn.Parameter]:
         """The first layer and the last."""
@@ -260,7 +260,7 @@ class MultDAE(NeuralRecommender):
             for rows, x in batches(X, self.batch_size, generator):
                 optimizer.zero_grad()
                 with self.autocast():
-                    h = module.hidden(x, self.dropout, kept(x, self.dropout, generator))
+                    h = module.hidden(noisy(unit(x), self.dropout, kept(x, self.dropout, generator)))
                     loss = F.linear_multinomial_nll(h, module.decoder, module.bias, x).mean()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

@@ -395,6 +395,21 @@ def kept(x: CsrTensors, dropout: float, generator: torch.Generator) -> torch.Ten
     return torch.rand(len(x.col), generator=generator, device=x.col.device) >= dropout
 
 
+def unit(x: CsrTensors) -> CsrTensors:
+    """Rows of length one; an empty one stays empty."""
+    lengths = torch.segment_reduce(x.values.square(), "sum", offsets=x.crow, initial=0.0).sqrt().clamp_min(1e-10)
+    return x._replace(values=x.values / lengths.repeat_interleave(x.crow.diff(), output_size=len(x.col)))
+
+
+def noisy(x: CsrTensors, dropout: float, keep: torch.Tensor | None) -> CsrTensors:
+    """Rows without the entries that are not kept, which cost nothing then; the others are scaled up for them."""
+    if keep is None:
+        return x
+    before = torch.zeros(len(keep) + 1, dtype=torch.int64, device=keep.device)
+    torch.cumsum(keep, 0, out=before[1:])
+    return CsrTensors(before[x.crow], x.col[keep], x.values[keep] / (1 - dropout), x.n_items)
+
+
 def adam(parameters: Any, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:
     """Adam that goes over its numbers once."""
     return torch.optim.Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)

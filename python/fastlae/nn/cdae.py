@@ -13,7 +13,7 @@ from ..models.vectors import Array
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from . import functional as F
-from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept
+from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept, noisy
 from .encoders import start
 from .functional import CsrTensors
 from .training import Epoch
@@ -37,11 +37,9 @@ class CDAENetwork(Network):
         self.bias = nn.Parameter(torch.empty(n_items))
         start(self.decoder, self.bias, hidden, xavier=True)
 
-    def hidden(
-        self, x: CsrTensors, own: torch.Tensor, dropout: float = 0.0, mask: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def hidden(self, x: CsrTensors, own: torch.Tensor) -> torch.Tensor:
         """The hidden layer, `own` being the vectors of the users."""
-        return torch.sigmoid(F.sparse_linear(x, self.weight, self.offset, dropout=dropout, mask=mask) + own)
+        return torch.sigmoid(F.sparse_linear(x, self.weight, self.offset) + own)
 
     def vectors(self, x: CsrTensors) -> torch.Tensor:
         """The hidden layer for users that were not in the training."""
@@ -157,7 +155,7 @@ class CDAE(NeuralRecommender):
                 optimizer.zero_grad()
                 users.zero_grad()
                 with self.autocast():
-                    z = module.hidden(x, module.users(rows), self.dropout, kept(x, self.dropout, generator))
+                    z = module.hidden(noisy(x, self.dropout, kept(x, self.dropout, generator)), module.users(rows))
                 loss = self._loss(module, z.float(), x, generator)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

@@ -29,9 +29,9 @@ class SparseLinear(nn.Module):
         self.bias = nn.Parameter(torch.empty(width))
         start(self.weight, self.bias, n_items, xavier)
 
-    def forward(self, x: CsrTensors, dropout: float = 0.0, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """X W + b for rows of length one, without the entries that are not in `mask`."""
-        return F.sparse_linear(x, self.weight, self.bias, normalize=True, dropout=dropout, mask=mask)
+    def forward(self, x: CsrTensors) -> torch.Tensor:
+        """X W + b."""
+        return F.sparse_linear(x, self.weight, self.bias)
 
 
 def start(weight: torch.Tensor, bias: torch.Tensor, fan_in: int, xavier: bool = False) -> None:
@@ -66,9 +66,9 @@ class DenselyConnectedEncoder(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden, eps=eps) for _ in range(5))
         self.both = nn.Linear(hidden, 2 * latent)
 
-    def forward(self, x: CsrTensors, dropout: float = 0.0, mask: torch.Tensor | None = None) -> Posterior:
-        """Mean and log-variance, (users, latent) each."""
-        h = self.norms[0](nn.functional.silu(self.first(x, dropout, mask)))
+    def forward(self, x: CsrTensors) -> Posterior:
+        """Mean and log-variance, (users, latent) each, for rows of length one."""
+        h = self.norms[0](nn.functional.silu(self.first(x)))
         before = h
         for k, (layer, norm) in enumerate(zip(self.layers, self.norms[1:], strict=True)):
             h = norm(nn.functional.silu(layer(h) + before))
@@ -93,9 +93,9 @@ class TanhEncoder(nn.Module):
         self.both = nn.Linear(hidden, 2 * latent)
         start(self.both.weight, self.both.bias, hidden, xavier=True)
 
-    def forward(self, x: CsrTensors, dropout: float = 0.0, mask: torch.Tensor | None = None) -> Posterior:
-        """Mean and log-variance, (users, latent) each."""
-        mean, logvar = self.both(torch.tanh(self.first(x, dropout, mask))).chunk(2, dim=1)
+    def forward(self, x: CsrTensors) -> Posterior:
+        """Mean and log-variance, (users, latent) each, for rows of length one."""
+        mean, logvar = self.both(torch.tanh(self.first(x))).chunk(2, dim=1)
         return mean, logvar
 
 

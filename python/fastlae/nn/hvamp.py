@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from . import functional as F
-from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept
+from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept, noisy, unit
 from .encoders import Posterior, SparseLinear, sampled, start
 from .functional import CsrTensors
 from .training import Epoch
@@ -68,9 +66,9 @@ class HVampNetwork(Network):
         self.bias = nn.Parameter(torch.empty(n_items))
         start(self.decoder, self.bias, hidden)
 
-    def halves(self, x: CsrTensors, dropout: float = 0.0, mask: Any = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The gated first layers for z2 and for z1."""
-        to_z2, to_z1 = self.first(x, dropout, mask).chunk(2, dim=1)
+    def halves(self, x: CsrTensors) -> tuple[torch.Tensor, torch.Tensor]:
+        """The gated first layers for z2 and for z1, for rows of length one."""
+        to_z2, to_z1 = self.first(x).chunk(2, dim=1)
         return gated(to_z2), gated(to_z1)
 
     def posterior2(self, half: torch.Tensor) -> Posterior:
@@ -101,7 +99,7 @@ class HVampNetwork(Network):
 
     def vectors(self, x: CsrTensors) -> torch.Tensor:
         """The last hidden layer for the means of both posteriors."""
-        half2, half1 = self.halves(x)
+        half2, half1 = self.halves(unit(x))
         z2 = self.posterior2(half2)[0]
         return self.decoded(self.posterior1(half1, z2)[0], z2)
 
@@ -220,7 +218,7 @@ class HVamp(NeuralRecommender):
         self, module: HVampNetwork, x: CsrTensors, mask: torch.Tensor | None, generator: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Negative log-likelihood and divergence of every user, by one draw of both variables."""
-        half2, half1 = module.halves(x, self.dropout, mask)
+        half2, half1 = module.halves(noisy(unit(x), self.dropout, mask))
         mean2, logvar2 = module.posterior2(half2)
         z2, _ = sampled(mean2, logvar2, generator)
         mean1, logvar1 = module.posterior1(half1, z2)

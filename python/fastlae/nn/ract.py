@@ -14,7 +14,7 @@ from ..ops.factors import recommend_factors_checked
 from ..ops.topk import check_count
 from . import functional as F
 from .autoencoders import MultVAE, MultVAENetwork
-from .base import Program, adam, batches, check_rate, kept
+from .base import Program, adam, batches, check_rate, kept, noisy, unit
 from .encoders import sampled, standard_kl
 from .functional import CsrTensors
 from .training import Epoch
@@ -193,7 +193,7 @@ class RaCT(MultVAE):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Vectors, loss and divergence of every user."""
         with self.autocast():
-            mean, logvar = module.encoder(x, self.dropout, mask)
+            mean, logvar = module.encoder(noisy(unit(x), self.dropout, mask))
             mean, logvar = mean.float(), logvar.float()
             vectors = module.decoded(sampled(mean, logvar, generator)[0])
             nll = F.linear_multinomial_nll(vectors, module.decoder, module.bias, x)

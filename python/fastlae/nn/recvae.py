@@ -12,7 +12,7 @@ from torch import nn
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from . import functional as F
-from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept
+from .base import Network, NeuralRecommender, Program, adam, batches, check_rate, check_share, kept, noisy, unit
 from .encoders import DenselyConnectedEncoder, Posterior, TanhEncoder, sampled, standard_kl, start
 from .functional import CsrTensors
 from .training import Epoch
@@ -32,7 +32,7 @@ class RecVAENetwork(Network):
 
     def vectors(self, x: CsrTensors) -> torch.Tensor:
         """Means of the posterior."""
-        mean: torch.Tensor = self.encoder(x)[0]
+        mean: torch.Tensor = self.encoder(unit(x))[0]
         return mean
 
     def item_weights(self) -> list[nn.Parameter]:
@@ -233,10 +233,11 @@ class _Alternation:
         self.encoder_optimizer.zero_grad()
         self.decoder_optimizer.zero_grad()
         with model.autocast():
-            mean, logvar = module.encoder(x, model.dropout, kept(x, model.dropout, self.generator))
+            clean = unit(x)
+            mean, logvar = module.encoder(noisy(clean, model.dropout, kept(x, model.dropout, self.generator)))
             mean, logvar = mean.float(), logvar.float()
             z, noise = sampled(mean, logvar, self.generator)
-            divergence = self._divergence(rows, x, z, noise, mean, logvar)
+            divergence = self._divergence(rows, clean, z, noise, mean, logvar)
             weight, bias = module.decoder, module.bias
             if model.alternating:
                 weight, bias = weight.detach(), bias.detach()  # type: ignore[assignment]
@@ -257,7 +258,7 @@ class _Alternation:
                 mean, logvar = self.old[0][rows], self.old[1][rows]
             else:
                 dropout = 0.0 if model.clean_decoder else model.dropout
-                mean, logvar = module.encoder(x, dropout, kept(x, dropout, self.generator))
+                mean, logvar = module.encoder(noisy(unit(x), dropout, kept(x, dropout, self.generator)))
             z, _ = sampled(mean.float(), logvar.float(), self.generator)
         with model.autocast():
             loss = F.linear_multinomial_nll(z, module.decoder, module.bias, x).mean()
@@ -285,7 +286,8 @@ class _Alternation:
             per_coordinate=self.model.per_coordinate,
         )
         # As z = mean + sigma noise, the density of z under q depends on sigma and the noise alone.
-        posterior = -0.5 * (logvar + noise.square() + math.log(2 * math.pi)).sum(1)
+        constant = z.shape[1] * math.log(2 * math.pi)
+        posterior = -0.5 * (logvar.sum(1) + noise.square().sum(1) + constant)
         difference: torch.Tensor = posterior - prior
         return difference
 
@@ -299,5 +301,5 @@ class _Alternation:
         for begin in range(0, users, 4 * self.model.batch_size):
             rows = torch.arange(begin, min(begin + 4 * self.model.batch_size, users), device=self.X.crow.device)
             with self.model.autocast():
-                parts.append(self.prior(self.X.take(rows)))
+                parts.append(self.prior(unit(self.X.take(rows))))
         return torch.cat([mean for mean, _ in parts]).float(), torch.cat([logvar for _, logvar in parts]).float()
