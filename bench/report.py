@@ -186,7 +186,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
 
 # What measures a section that is not named after its benchmark.
 COMMANDS = {f"low_rank_{part}": f"lowrank --part {part}" for part in ("ml1m", "ranks", "ordering", "gowalla", "solver")}
-COMMANDS |= dict.fromkeys(DLR2, "dlr2") | {"laplacian": "laplacian"}
+COMMANDS |= {name: name.split("_")[0] for name in DLR2}
 
 
 def insert(text: str) -> str:
