@@ -200,7 +200,7 @@ COMMANDS = {
 }
 COMMANDS |= {"neural_ablation": "neural"}
 COMMANDS |= {f"recvae_{part}": f"recvae --part {part}" for part in ("time", "memory", "trajectory")}
-COMMANDS |= dict.fromkeys(DLR2, "dlr2") | {"laplacian": "laplacian"}
+COMMANDS |= {name: name.split("_")[0] for name in DLR2}
 
 
 def insert(text: str) -> str:

@@ -337,8 +337,9 @@ def test_recommends_by_id_and_by_interactions(X, model):
 
 def test_blocks_change_nothing(X, model, monkeypatch):
     whole = model.score(X)
-    monkeypatch.setattr("fastlae.nn.dlr2._PAIRS", 1)
-    np.testing.assert_allclose(model.score(X), whole, atol=1e-5)
+    for pairs in (5, 100):
+        monkeypatch.setattr("fastlae.nn.dlr2._PAIRS", pairs)
+        np.testing.assert_allclose(model.score(X), whole, atol=1e-5)
 
 
 def test_a_stranger_is_known_by_the_last_items(X, model):

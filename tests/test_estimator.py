@@ -26,7 +26,9 @@ SHOWN = fastlae.Interactions.from_matrix(X, item_ids=[f"item {i}" for i in range
 CLASSES = [
     cls
     for cls in Recommender.registry.values()
-    if cls.__module__.startswith("fastlae.") and not inspect.isabstract(cls) and cls is not LinearAutoencoder
+    if cls.__module__.startswith("fastlae.")
+    and not (inspect.isabstract(cls) or cls.sequential)  # those that go by time take no matrix
+    and cls is not LinearAutoencoder
 ]
 
 

@@ -167,3 +167,14 @@ def test_dtypes_are_compared_by_value():
     np.testing.assert_array_equal(score(np.eye(3), twin, out=pickle.loads(pickle.dumps(W)) * 0), W)
     with pytest.raises(TypeError, match="W: expected"):
         score(np.eye(3), W.astype(W.dtype.newbyteorder()))
+
+
+@pytest.mark.parametrize("columns", [1, 16, 33, 300])
+def test_few_columns_on_many_threads(columns):
+    """Fewer packed tiles of columns than threads: rows are dealt out too, and no bit changes."""
+    X = sp.random(500, 60, 0.4, "csr", random_state=0, dtype=np.float32)
+    W = np.random.default_rng(0).standard_normal((60, columns)).astype(np.float32)
+    one = score(X, W, num_threads=1)
+    np.testing.assert_allclose(one, X @ W, atol=1e-4)
+    for threads in (2, 3, 5):
+        np.testing.assert_array_equal(score(X, W, num_threads=threads), one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import zlib
 from collections.abc import Callable
@@ -285,6 +286,9 @@ class DLR2(Recommender):
         places, rows = places[lacks], rows[lacks]
         if not len(places):
             raise DataError("X: no user has two items to learn an order from, and an item left")
+        # Embeddings with gradients, Adam's two moments and the best state, and what a start is made from.
+        needed = 24 * sum(known.csr.shape) * self.dim + 40 * known.csr.nnz
+        _memory.require(needed, f"embeddings of {known.csr.shape} users, items", "A smaller dim needs less.")
         with torch_threads(self.num_threads):
             module = self._start(X).to(device)
             trained = [p for p in module.parameters() if p.requires_grad]
@@ -468,9 +472,9 @@ class DLR2(Recommender):
                         distance = items.square().sum(1) - 2 * made @ items.T + made.square().sum(1, keepdim=True)
                         out[begin : begin + 256] = distance.cpu().numpy()
                         continue
-                    for first in range(0, len(s), step):
-                        part = module.all_distances(s[first : first + step], items)
-                        out[begin + first : begin + first + len(part)] = part.cpu().numpy()
+                    for i, j in itertools.product(range(0, len(s), step), range(0, n, _PAIRS)):
+                        part = module.all_distances(s[i : i + step], items[j : j + _PAIRS])
+                        out[begin + i : begin + i + len(part), j : j + _PAIRS] = part.cpu().numpy()
         finally:
             module.train(before)
         return out

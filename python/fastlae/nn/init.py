@@ -341,6 +341,14 @@ def bpr_(
     ------
     ImportError
         Without ``implicit``: ``pip install 'fastlae[bpr]'``.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp, torch, fastlae.nn
+    >>> X = sp.csr_matrix([[1, 1, 0, 0], [1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 1, 1]])
+    >>> items = torch.nn.Embedding(4, 2)
+    >>> fastlae.nn.init.bpr_(items.weight, X, iterations=5) is items.weight  # doctest: +SKIP
+    True
     """
     target = _Target(weight, X, side, axis, skip_first)
     check_count(iterations, "iterations")

@@ -88,10 +88,10 @@ def laplacian_eigenmaps(
     >>> import numpy as np, scipy.sparse as sp, fastlae
     >>> graph = sp.csr_matrix(np.diag([1.0, 2.0, 1.0, 0.0], 1) + np.diag([1.0, 2.0, 1.0, 0.0], -1))
     >>> fastlae.ops.laplacian_eigenmaps(graph, dim=2, alpha=0.5).round(2)
-    array([[ 0.37,  0.6 ],
-           [ 0.6 ,  0.37],
-           [ 0.6 , -0.37],
-           [ 0.37, -0.6 ],
+    array([[ 0.3 ,  0.64],
+           [ 0.64,  0.3 ],
+           [ 0.64, -0.3 ],
+           [ 0.3 , -0.64],
            [ 0.  ,  0.  ]])
     """
     threads = resolve_threads(num_threads)

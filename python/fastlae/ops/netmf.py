@@ -75,10 +75,10 @@ def netmf(
     >>> import numpy as np, scipy.sparse as sp, fastlae
     >>> two_pairs = sp.csr_matrix(np.kron(np.eye(2), [[0, 1], [1, 0]]))
     >>> fastlae.ops.netmf(two_pairs, dim=2, window=2).round(3)
-    array([[1.177, 0.   ],
-           [1.177, 0.   ],
-           [0.   , 1.177],
-           [0.   , 1.177]])
+    array([[0.833, 0.   ],
+           [0.833, 0.   ],
+           [0.   , 0.833],
+           [0.   , 0.833]], dtype=float32)
     """
     threads = resolve_threads(num_threads)
     dim, window = check_count(dim, "dim"), check_count(window, "window")
