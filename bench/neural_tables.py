@@ -137,7 +137,7 @@ def recvae_memory() -> str:
     note = (
         f"\n\nLogits of 500 users and 20,108 items alone: {logits} MB. Gradients of the decoder lie in memory before."
     )
-    return table(["contender", "added by loss and gradients"], rows) + note + f" {where(found)}."
+    return table(["contender", "added by loss and gradients"], rows) + f"{note} {where(found)}."
 
 
 def recvae_trajectory() -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import time
 from typing import Any
 
 import numpy as np
@@ -188,17 +187,12 @@ def trajectories(name: str, epochs: int, batch: int, seeds: tuple[int, ...], thr
     for seed in seeds:
         options = {**common, "gamma": GAMMA, "batch_size": batch, "epochs": epochs}
         model = fastlae.nn.RecVAE(**options, seed=seed, num_threads=threads)
-        start = time.perf_counter()
         model.fit(train)
-        seconds = time.perf_counter() - start
-        row = {"loss": [round(h["loss"], 3) for h in model.history_], "seconds": round(seconds, 2)}
+        row: dict[str, Any] = {"loss": [round(h["loss"], 3) for h in model.history_]}
         found["fastlae"].append(row | quality(model, split.test_fold_in, split.test_targets))
         with torch_threads(threads):
             other = Authors(model._made(train.shape), train, batch, seed, common["learning_rate"])
-            start = time.perf_counter()
-            losses = [round(other.epoch(), 3) for _ in range(epochs)]
-            seconds = time.perf_counter() - start
-        row = {"loss": losses, "seconds": round(seconds, 2)}
+            row = {"loss": [round(other.epoch(), 3) for _ in range(epochs)]}
         found["authors"].append(row | quality(other, split.test_fold_in, split.test_targets))
         print(seed, found["fastlae"][-1]["ndcg@100"], found["authors"][-1]["ndcg@100"], flush=True)
     return found
