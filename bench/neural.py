@@ -65,38 +65,32 @@ class Study:
         self.sizes, self.batch, self.threads = sizes, batch, threads
 
     def trained(self, kind: str, options: dict[str, Any], seed: int) -> Any:
-        """A model fitted to the split of a seed, with its seconds."""
+        """A model fitted to the split of a seed."""
         split = self.splits[seed]
-        start = time.perf_counter()
         if hasattr(fastlae, kind):
-            model = getattr(fastlae, kind)(num_threads=self.threads, **options).fit(split.train)
-        else:
-            sizes = {**self.sizes[kind], "batch_size": self.batch, "num_threads": self.threads, "seed": seed}
-            model = getattr(fastlae.nn, kind)(**sizes, **options)
-            model.fit(split.train, validation=(split.validation_fold_in, split.validation_targets))
-        return model, time.perf_counter() - start
+            return getattr(fastlae, kind)(num_threads=self.threads, **options).fit(split.train)
+        sizes = {**self.sizes[kind], "batch_size": self.batch, "num_threads": self.threads, "seed": seed}
+        model = getattr(fastlae.nn, kind)(**sizes, **options)
+        return model.fit(split.train, validation=(split.validation_fold_in, split.validation_targets))
 
     def tried(self, name: str) -> dict[str, Any]:
         """Validation score of every point with the first seed."""
         kind, fixed, points = POINTS[name]
         split, scores = self.splits[0], []
         for point in points:
-            model, _ = self.trained(kind, {**fixed, **point}, 0)
+            model = self.trained(kind, {**fixed, **point}, 0)
             scores.append(quality(model, split.validation_fold_in, split.validation_targets)["ndcg@100"])
         best = max(range(len(points)), key=scores.__getitem__)
         return {"points": points, "validation": scores, "chosen": points[best]}
 
     def measured(self, kind: str, options: dict[str, Any], seed: int) -> dict[str, Any]:
         """Test figures of one seed; of a network the course of its validation score too."""
-        model, seconds = self.trained(kind, options, seed)
+        model = self.trained(kind, options, seed)
         split = self.splits[seed]
-        row = {"seed": seed, "seconds": round(seconds, 2)}
+        row: dict[str, Any] = {"seed": seed}
         row |= quality(model, split.test_fold_in, split.test_targets)
         if hasattr(model, "history_"):
-            history = model.history_
-            row["curve"] = [round(h["ndcg@100"], 4) for h in history]
-            row["losses"] = [round(h["loss"], 2) for h in history]
-            row["training_seconds"] = [round(h["seconds"], 3) for h in history]
+            row["curve"] = [round(h["ndcg@100"], 4) for h in model.history_]
         return row
 
 
@@ -164,6 +158,6 @@ def main() -> None:
             if time.monotonic() > end:
                 continue
             found.append(study.measured(kind, chosen, seed))
-            shown = {k: v for k, v in found[-1].items() if k not in ("losses", "training_seconds", "curve")}
+            shown = {k: v for k, v in found[-1].items() if k != "curve"}
             print(name, shown, len(found[-1].get("curve", ())), flush=True)
             save("neural", results)

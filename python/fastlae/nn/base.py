@@ -405,9 +405,8 @@ def noisy(x: CsrTensors, dropout: float, keep: torch.Tensor | None) -> CsrTensor
     """Rows without the entries that are not kept, which cost nothing then; the others are scaled up for them."""
     if keep is None:
         return x
-    before = torch.zeros(len(keep) + 1, dtype=torch.int64, device=keep.device)
-    torch.cumsum(keep, 0, out=before[1:])
-    return CsrTensors(before[x.crow], x.col[keep], x.values[keep] / (1 - dropout), x.n_items)
+    places = keep.nonzero()[:, 0]
+    return CsrTensors(torch.searchsorted(places, x.crow), x.col[places], x.values[places] / (1 - dropout), x.n_items)
 
 
 def adam(parameters: Any, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Adam:

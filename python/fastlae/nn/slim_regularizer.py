@@ -18,7 +18,7 @@ from ..ops.weights import check_number
 
 
 class SLIMRegularizer:
-    """The function E -> |E - B^T E|^2, B being the weights of EASE, computed once.
+    """The function ``E -> |E - B^T E|^2``, B being the weights of EASE, computed once.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class _Loss(torch.autograd.Function):
 
 
 def slim_regularizer(E: torch.Tensor, X: Any, *, l2: float, num_threads: int = 0) -> torch.Tensor:
-    """|E - B^T E|^2 with the weights B of EASE; for many calls on one X, make a `SLIMRegularizer` of it once.
+    """``|E - B^T E|^2`` with the weights B of EASE; for many calls on one X, make a `SLIMRegularizer` of it once.
 
     Parameters
     ----------
