@@ -191,7 +191,8 @@ def draw(rows: list[Any]) -> None:
                 axis.plot(x, [mean(v) for v in values], "o-", color=colour, label=f"{part} users")
                 axis.fill_between(x, [min(v) for v in values], [max(v) for v in values], color=colour, alpha=0.15)
                 axis.set_xticks(x, list(shown))
-            axis.set(ylabel={"f1@10": "F1@10", "hit_rate@10": "HR@10"}[metric], ylim=(0, None))
+            axis.set(ylabel={"f1@10": "F1@10", "hit_rate@10": "HR@10"}[metric])
+            axis.set_ylim(0, 1.1 * axis.get_ylim()[1])
             if line:
                 axis.set(xlabel=label)
     axes[0][0].legend()
