@@ -24,6 +24,7 @@ CUTS = (1, 5, 10)
 METRICS = ("hit_rate", "f1")
 DEFAULT: dict[str, Any] = {"epochs": 3, "positions": 16_000, "batch_size": 64, "patience": None}
 SHORT: dict[str, Any] = {"epochs": 2, "positions": 3_200, "batch_size": 32, "warmup": 20}
+LONGER: dict[str, Any] = {"epochs": 10, "patience": 3}  # as many pairs as the authors train on
 WATCHED = 300
 STARTS = ("random", "le", "leporid", "svd")
 ALPHAS = (0.3, 0.7, 1.0)  # beside 0 (LE) and 0.5 (LEPORID's default)
@@ -120,6 +121,8 @@ def tasks(seeds: list[int]) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     for starts in (STARTS[:3], STARTS[3:]):  # those that the paper compares come first
         for seed, start in itertools.product(seeds, starts):
             made.append(({"group": "start", "name": start, "seed": seed}, {"init": start}))
+    for seed, start in itertools.product(seeds, STARTS):
+        made.append(({"group": "longer", "name": start, "seed": seed}, {"init": start, **LONGER}))
     for name, options in ABLATIONS.items():
         made.append(({"group": "ablation", "name": name, "seed": first}, options))
     for alpha in ALPHAS:
@@ -153,7 +156,8 @@ def main() -> None:
     options = arguments().parse_args()
     end = time.monotonic() + 60 * options.minutes
     parts = split()
-    results = earlier("dlr2") or {"shape": [*parts.train.shape], "settings": {"default": DEFAULT, "short": SHORT}}
+    results = earlier("dlr2") or {"shape": [*parts.train.shape], "settings": {}}
+    results["settings"] = {"default": DEFAULT, "short": SHORT, "longer": {**DEFAULT, **LONGER}}
     rows = results.setdefault("rows", [])
     done = {(row["group"], row["name"], row.get("seed")) for row in rows}
     for name in GRIDS:

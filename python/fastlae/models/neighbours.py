@@ -14,6 +14,7 @@ from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..ops.knn_graph import SETS, check_similarity, neighbours_checked, object_sizes
 from ..ops.topk import allocate, check_count, hidden_items, recommend_checked, slice_hidden
+from .base import plain
 from .inverse import row_blocks
 from .item_weights import ItemRecommender
 from .linear import LinearAutoencoder
@@ -164,6 +165,7 @@ class UserKNN(ItemRecommender):
 
     training_: Any
     _by_item: Csr
+    _asked: dict[str, Any]  # hyperparameters as they were when the model was fitted
     _sizes: tuple[NDArray[np.float64], NDArray[np.float64]]  # of users: sums of squares, numbers of items
 
     def __init__(
@@ -186,31 +188,31 @@ class UserKNN(ItemRecommender):
     def _fit(self, X: Any) -> None:
         _check(self)
         csr = as_csr(X, dtype=np.float32, nonnegative=True)
-        self.__dict__ = {**self.get_params(), **_learned(csr)}
+        asked = {name: plain(value) for name, value in self.get_params().items() if name != "num_threads"}
+        self.__dict__ = {**self.get_params(), **_learned(csr), "_asked": asked}
         _log.info("%r: fitted %d users x %d items", self, *csr.shape)
 
     def _neighbours(self, X: Csr) -> Any:
         """The neighbours of some users with their similarities, (users, users of the training)."""
-        _check(self)
-        users = self.training_.shape[0]
+        asked, users = self._asked, self.training_.shape[0]
         lists = neighbours_checked(
             X,
             self._by_item,
-            max(1, min(self.k, users)),
-            self.metric,
-            self.shrink,
-            self.alpha,
+            max(1, min(asked["k"], users)),
+            asked["metric"],
+            asked["shrink"],
+            asked["alpha"],
             same=False,
             ordered=False,
-            sizes=self._sizes[self.metric in SETS],
+            sizes=self._sizes[asked["metric"] in SETS],
             num_threads=resolve_threads(self.num_threads),
         )
         S = _listed(*lists, users)
-        return _rows_to_one(S) if self.normalize else S
+        return _rows_to_one(S) if asked["normalize"] else S
 
     def _blocks(self, X: Csr) -> list[tuple[int, int]]:
         """Ranges of users whose neighbours take a bounded amount of memory."""
-        return row_blocks(X.shape[0], min(self.k, self.training_.shape[0]) + self.n_items_, 16, 4096)
+        return row_blocks(X.shape[0], min(self._asked["k"], self.training_.shape[0]) + self.n_items_, 16, 4096)
 
     def _score(self, X: Any) -> NDArray[np.float32]:
         csr = self._csr(X)
@@ -242,7 +244,7 @@ class UserKNN(ItemRecommender):
         common = self.training_[near.indices].astype(np.float64)
         weights = near.data * common[:, [item]].toarray()[:, 0]
         shares = common[:, x.indices].toarray()
-        if self.metric in SETS:
+        if self._asked["metric"] in SETS:
             shares = (shares > 0).astype(np.float64)
         else:
             shares *= x.dense_values(np.float64)
@@ -254,12 +256,12 @@ class UserKNN(ItemRecommender):
         arrays: dict[str, NDArray[Any]] = {"indptr": X.indptr, "indices": X.indices}
         if X.values is not None:
             arrays["values"] = X.values
-        return arrays, {"users": X.shape[1]}
+        return arrays, {"users": X.shape[1], "asked": self._asked}
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         shape = (len(arrays["indptr"]) - 1, facts["users"])
         by_item = Csr(arrays["indptr"], arrays["indices"], arrays.get("values"), shape)
-        self.__dict__ |= _learned(by_item.transpose(), by_item)
+        self.__dict__ |= {**_learned(by_item.transpose(), by_item), "_asked": facts["asked"]}
 
 
 def _learned(X: Csr, by_item: Csr | None = None) -> dict[str, Any]:
