@@ -1,11 +1,13 @@
 // A task makes some columns of Y (a panel) from some of the users (a part). It holds those columns of E and of its own
 // sum close together, so that they stay in cache whatever the stride of E: with 128 columns and more the threads share
-// panels among them, below that parts of the users too. The parts' sums are added in their order.
+// panels among them, below that parts of the users too. The parts' sums are added to Y in their order: a thread that is
+// early waits for the one before it, and then uses its memory again, whose first touch would cost more than the wait.
 #include "fastlae/gram_product.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 #include "large_buffer.hpp"
@@ -18,7 +20,7 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t kTasks = 8;  // to share among threads; a part costs the first touch of its memory, some 5 ms
+constexpr int64_t kTasks = 8;              // to share among threads; a part costs a pass over E and Y
 constexpr int64_t kPartEntries = 1 << 18;  // at least so many interactions are a part
 constexpr int64_t kEntriesPerPoll = 1 << 17;
 
@@ -45,33 +47,37 @@ void gram_product(const CsrView<T>& x, MatrixView<const T> e, const T* ridge, Ma
   const auto columns = [&](int64_t panel) { return std::min(width, e.cols - panel * width); };
   const simd::GramProductRows<T> add = simd::gram_product_rows<T>();
   const int threads = static_cast<int>(std::clamp<int64_t>(tasks, 1, std::max(1, context.num_threads)));
-  // Where a panel's users are in one part it is written out at once, and its memory used again; else the sums wait.
   const auto size = static_cast<std::size_t>(n * step);
-  LargeBuffer<T> memory(size * static_cast<std::size_t>(parts == 1 ? threads : tasks));
-  const auto write = [&](int64_t panel, int64_t first, int64_t last, const T* sums) {
-    for (int64_t i = first; i < last; ++i) {
+  LargeBuffer<T> memory(size * static_cast<std::size_t>(threads));
+  std::vector<std::atomic<int64_t>> added(static_cast<std::size_t>(panels));  // parts of every panel that Y has
+  const auto add_to_y = [&](int64_t panel, int64_t part, const T* sums) {
+    for (int64_t i = 0; i < n; ++i) {
       T* const to = y.row(i) + panel * width;
       const T* const own = sums + i * step;
-      for (int64_t j = 0; j < columns(panel); ++j) {
-        T total = own[width + j];
-        for (int64_t p = 1; p < parts; ++p) total += own[p * static_cast<int64_t>(size) + width + j];
-        to[j] = ridge ? total + ridge[i] * own[j] : total;
-      }
+      const T* const more = own + width;
+      if (part == 0)
+        for (int64_t j = 0; j < columns(panel); ++j) to[j] = more[j];
+      else
+        for (int64_t j = 0; j < columns(panel); ++j) to[j] += more[j];
+      if (part == parts - 1 && ridge)
+        for (int64_t j = 0; j < columns(panel); ++j) to[j] += ridge[i] * own[j];
     }
   };
   Team team(context, threads);
   std::atomic<int64_t> next{0};
   team.run([&](int thread) {
+    T* const own = memory.data() + size * static_cast<std::size_t>(thread);
+    int64_t held = -1;  // the panel whose columns of E are there
     for (;;) {
       const int64_t task = next.fetch_add(1, std::memory_order_relaxed);
       if (task >= tasks || team.stopped()) return;
       const int64_t panel = task / parts, part = task % parts;
-      T* const own = memory.data() + size * static_cast<std::size_t>(parts == 1 ? thread : task);
       for (int64_t i = 0; i < n; ++i) {
         T* const to = own + i * step;
-        std::copy_n(e.row(i) + panel * width, columns(panel), to);
-        std::fill(to + columns(panel), to + step, T(0));
+        if (panel != held) std::copy_n(e.row(i) + panel * width, columns(panel), to);
+        std::fill(to + (panel == held ? width : columns(panel)), to + step, T(0));
       }
+      held = panel;
       for (int64_t u = bounds[part]; u < bounds[part + 1] && !team.stopped();) {
         const int64_t bar = x.indptr[u] + kEntriesPerPoll;
         const int64_t end = std::clamp<int64_t>(
@@ -80,13 +86,16 @@ void gram_product(const CsrView<T>& x, MatrixView<const T> e, const T* ridge, Ma
         u = end;
         team.poll(thread, static_cast<double>(task) / static_cast<double>(tasks));
       }
-      if (parts == 1) write(panel, 0, n, own);
+      // Tasks are taken in their order, so the part before this one is done or on a thread that runs.
+      std::atomic<int64_t>& turn = added[static_cast<std::size_t>(panel)];
+      while (turn.load(std::memory_order_acquire) != part) {
+        if (team.stopped()) return;
+        team.poll(thread, static_cast<double>(task) / static_cast<double>(tasks));
+        std::this_thread::yield();
+      }
+      add_to_y(panel, part, own);
+      turn.store(part + 1, std::memory_order_release);
     }
-  });
-  if (parts == 1) return;
-  parallel_for(context, n, 1024, [&](int64_t first, int64_t last, int) {
-    for (int64_t panel = 0; panel < panels; ++panel)
-      write(panel, first, last, memory.data() + size * static_cast<std::size_t>(panel * parts));
   });
 }
 
