@@ -47,14 +47,14 @@ def spectral_grid(k: int = K) -> Iterator[tuple[str, Any]]:
     for rank in [r for r in (50, 100, 200, 400) if r <= k]:
         for l2 in (0.0, 300.0, 1000.0, 3000.0):
             yield "LRR", fastlae.LRR(k=rank, l2=l2)
-    for l2 in (3.0, 10.0, 20.0, 40.0):
+    for l2 in (1.0, 3.0, 10.0, 17.0):
         yield "RegularizedPCA", fastlae.RegularizedPCA(k=k, l2=l2)
-    for c in (300.0, 1000.0, 2000.0, 4000.0):
+    for c in (30.0, 100.0, 300.0, 1000.0):
         yield "VLAE", fastlae.VLAE(k=k, c=c)
         yield "WLAE", fastlae.WLAE(weights=np.full(k, c))
-    for keep in (0.97, 0.98, 0.99, 0.995):
+    for keep in (0.99, 0.995, 0.997):
         yield "MFDropout", fastlae.MFDropout(keep=keep)
-    for l2 in (0.3, 1.0, 3.0, 10.0):
+    for l2 in (0.03, 0.1, 0.3, 1.0):
         yield "NuclearPower", fastlae.NuclearPower(l2=l2, p=1.5)
 
 
@@ -94,7 +94,7 @@ def candidates(train: Any) -> Iterator[Candidate]:
         yield "EDLAE", fastlae.EDLAE(l2=l2, dropout=dropout), lambda m: m.fit(train)
     for l2 in (100.0, 200.0, 400.0, 800.0):
         yield "EASE", fastlae.EASE(l2=l2), lambda m: m.fit(train)
-        for l1 in (1.0, 3.0, 10.0):
+        for l1 in (3.0, 10.0, 30.0):
             yield "SLIM", fastlae.SLIM(l1=l1, l2=l2), lambda m: m.fit(train)
 
 

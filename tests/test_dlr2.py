@@ -185,9 +185,9 @@ def test_negatives_are_uniform_over_what_a_user_lacks():
 
 def test_it_learns_what_comes_next():
     """In a ring the next item follows from the last ones; nothing else tells it from the others."""
-    X = chains(n_users=200, n_items=40)
+    X = chains(n_users=120, n_items=30)
     parts = X.split("leave_last_out", seed=0)
-    model = nn.DLR2(dim=8, neighbors=6, epochs=20, patience=None, batch_size=64, learning_rate=3e-3, num_threads=1)
+    model = nn.DLR2(dim=8, neighbors=6, epochs=5, patience=None, batch_size=32, learning_rate=5e-3, num_threads=1)
     model.fit(parts.train, validation=(parts.validation_fold_in, parts.validation))
     found = fastlae.evaluation.evaluate(model, parts.test_fold_in, parts.test, k=1, metrics="hit_rate")
     popular = fastlae.Popularity().fit(parts.train)

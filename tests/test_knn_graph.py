@@ -83,7 +83,7 @@ def test_against_brute_force(metric, shrink, users, items, density, valued):
 @pytest.mark.parametrize("metric", METRICS)
 def test_users_and_large_data(metric):
     """Enough columns and pairs for bits, several cuts of the candidates and several threads."""
-    X = fastlae.data.make_interactions(n_users=3000, n_items=300, n_interactions=60_000, seed=3)
+    X = fastlae.data.make_interactions(n_users=1500, n_items=300, n_interactions=40_000, seed=3)
     S = similarities(sp.csr_matrix(X.T), metric)
     for threads in (1, 2, 5):
         graph = knn_graph(X.T, k=40, metric=metric, alpha=ALPHA, num_threads=threads)
@@ -209,7 +209,7 @@ def test_refusals(change, error, match):
 
 
 def test_progress_is_told_and_a_call_can_be_stopped():
-    X = fastlae.data.make_interactions(n_users=3000, n_items=300, n_interactions=60_000, seed=3).T
+    X = fastlae.data.make_interactions(n_users=1500, n_items=300, n_interactions=40_000, seed=3).T
     told = []
 
     def stop(done):
