@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <vector>
 
@@ -94,6 +96,19 @@ Csr<T> interactions(std::int64_t users, std::int64_t items, double density, Rand
   }
   return x;
 }
+
+/// Ends a program as skipped where the processor lacks the instruction set that FASTLAE_ISA asks for: a lower one has a
+/// run of its own.
+struct SkipWithoutIsa {
+  SkipWithoutIsa() {
+    const char* const asked = std::getenv("FASTLAE_ISA");
+    const char* const there = simd::name(simd::active_isa());
+    if (!asked || std::strcmp(asked, there) == 0) return;
+    std::printf("skipped: %s is not there, only %s\n", asked, there);
+    std::exit(77);  // SKIP_RETURN_CODE
+  }
+};
+inline const SkipWithoutIsa skip_without_isa;
 
 inline Context context(int threads) {
   Context result;
