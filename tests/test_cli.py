@@ -199,3 +199,12 @@ def test_version(capsys):
         main(["--version"])
     assert left.value.code == 0
     assert capsys.readouterr().out == f"fastlae {fastlae.__version__}\n"
+
+
+def test_models_of_torch_are_known_by_name():
+    pytest.importorskip("torch")
+    from fastlae.cli.commands import model_class
+
+    assert model_class("recvae").__name__ == "RecVAE"
+    with pytest.raises(ValueError, match="unknown model 'RecVEA'; did you mean 'RecVAE'"):
+        model_class("RecVEA")

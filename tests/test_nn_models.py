@@ -639,3 +639,8 @@ def test_threads_of_torch_are_as_before(name):
     before = torch.get_num_threads()
     small(name, num_threads=2).fit(X).recommend(X)
     assert torch.get_num_threads() == before
+
+
+def test_memory_is_asked_for_before_anything_is_made():
+    with pytest.raises(fastlae.MemoryNeededError, match=r"a network of .* numbers needs .* Narrower layers need less"):
+        nn.RecVAE(hidden=600_000).fit(X)

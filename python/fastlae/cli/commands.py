@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 import time
 from argparse import Namespace
@@ -179,7 +181,10 @@ def open_model(options: Namespace) -> tuple[Any, Names]:
 
 
 def model_class(name: str) -> Any:
-    """A model by name, in any case."""
+    """A model by name, in any case; those of `fastlae.nn` are known where torch is."""
+    if name.lower() not in map(str.lower, Recommender.registry):
+        with contextlib.suppress(ImportError):
+            importlib.import_module("fastlae.nn")
     known = {n: c for n, c in Recommender.registry.items() if not inspect.isabstract(c) and c is not LinearAutoencoder}
     for one, cls in known.items():
         if one.lower() == name.lower():

@@ -208,12 +208,13 @@ class NeuralRecommender(VectorModel):
         if not csr.nnz:
             raise ValueError(f"X: expected interactions, got none in a matrix of shape {csr.shape}")
         with torch_threads(self.num_threads):
-            module = self._made(csr.shape)
             if device.type == "cpu":
+                with torch.device("meta"):  # shapes without memory
+                    numbers = sum(p.numel() for p in self._made(csr.shape).parameters())
                 # Parameters, their gradients and Adam's two moments, the best state, and the interactions.
-                numbers = sum(p.numel() for p in module.parameters())
-                _memory.require(20 * numbers + 40 * csr.nnz, f"a network of {numbers:,} numbers", "Narrow layers.")
-            module.to(device)
+                needed = 20 * numbers + 40 * csr.nnz
+                _memory.require(needed, f"a network of {numbers:,} numbers", "Narrower layers need less.")
+            module = self._made(csr.shape).to(device)
             generator = torch.Generator(device).manual_seed(int(self.seed))
             program = self._program(module, csr_tensors(csr, device=device), generator)
             parts = {"module": module, "generator": generator, **program.parts}
