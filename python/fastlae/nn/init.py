@@ -354,7 +354,7 @@ def bpr_(
     check_count(iterations, "iterations")
     if importlib.util.find_spec("implicit") is None:
         raise ImportError("bpr_ needs the library implicit: pip install 'fastlae[bpr]'")
-    from implicit.cpu.bpr import BayesianPersonalizedRanking  # type: ignore[import-untyped, unused-ignore]
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
 
     model = BayesianPersonalizedRanking(
         factors=target.dim,
