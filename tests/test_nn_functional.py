@@ -1,4 +1,4 @@
-"""Functions of fastlae.nn.functional against compositions of plain torch in float64, and as operators of torch."""
+"""Functions of fastlae.nn.functional against compositions of plain torch in float64, and what they refuse."""
 
 from __future__ import annotations
 
@@ -12,42 +12,10 @@ import torch
 
 from fastlae import Interactions, ops
 from fastlae.nn import functional as F
-from fastlae.nn.functional import gram, inverse, multinomial, prior
+from fastlae.nn.functional import multinomial
+from torch_cases import BATCH, HIDDEN, ITEMS, compare, normal, rows, spd
 
 sparse_linear = import_module("fastlae.nn.functional.sparse_linear")  # the package's function has the same name
-with warnings.catch_warnings(action="ignore"):  # once a process: sparse CSR tensors are in beta
-    torch.eye(2).to_sparse_csr()
-# torch's compiler warns of what it imports, and of what it looks at itself
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor"),
-]
-BATCH, ITEMS, HIDDEN = 7, 23, 5
-
-
-def rows(batch=BATCH, items=ITEMS, *, seed=0, dtype=torch.float64, density=0.2):
-    """A batch with an empty row and weights, dense and sparse."""
-    generator = torch.Generator().manual_seed(seed)
-    dense = torch.rand(batch, items, generator=generator, dtype=dtype) + 0.5
-    dense[torch.rand(batch, items, generator=generator) >= density] = 0
-    dense[batch // 2] = 0
-    return dense, dense.to_sparse_csr()
-
-
-def normal(*shape, seed=1, dtype=torch.float64):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
-
-
-def compare(ours, plain, *inputs, tolerance=1e-10):
-    """Values and all gradients of two functions."""
-    found = []
-    for function in (ours, plain):
-        leaves = [i.clone().requires_grad_() for i in inputs]
-        out = function(*leaves)
-        upstream = torch.linspace(-1, 2, out.numel(), dtype=out.dtype).reshape(out.shape)
-        found.append((out.detach(), *torch.autograd.grad(out, leaves, upstream)))
-    for mine, other in zip(*found, strict=True):
-        torch.testing.assert_close(mine, other, rtol=tolerance, atol=tolerance)
 
 
 # Against plain torch.
@@ -224,124 +192,6 @@ def test_implicit_slim(min_count, diagonal):
     np.testing.assert_allclose(ours(E, 0.7, 0.3), by_ops, atol=1e-10)
 
 
-# The diagonal family.
-
-
-def spd(n=9, seed=4):
-    half = normal(2 * n, n, seed=seed)
-    return half.T @ half
-
-
-def symmetric(function):
-    return lambda a, *others: function((a + a.T) / 2, *others)
-
-
-def test_spd_inverse():
-    compare(symmetric(F.spd_inverse), symmetric(torch.linalg.inv), spd(), tolerance=1e-8)
-
-
-def brute_force_deql(G, l2, p, a, b):
-    """Column by column, the minimiser of E |A (X - (Delta X) W)|^2 + sum l2_k W_ki^2 (DEQL paper, (5))."""
-    n, q = G.shape[0], 1 - p
-    # Entry (u, i) is weighted a^2 where it was dropped and b^2 where it was kept; inputs are kept with probability q.
-    columns = []
-    for i in range(n):
-        own = torch.eye(n, dtype=G.dtype)[i]
-        m = p * a * a + q * b * b
-        keep = q * torch.ones(n, dtype=G.dtype)
-        pairs = keep[:, None] * keep[None, :] * m  # E[w_i delta_k delta_l] for k, l, i different
-        pairs = torch.where(torch.eye(n, dtype=torch.bool), (keep * m)[:, None], pairs)  # k = l
-        with_own = q * b * b * torch.where(own.bool(), 1.0, keep)  # k = i: kept, so weighted b^2
-        pairs = torch.where(own.bool()[:, None], with_own[None, :], pairs)
-        pairs = torch.where(own.bool()[None, :], with_own[:, None], pairs)
-        right = torch.where(own.bool(), q * b * b, keep * m)  # E[w_i delta_k]
-        H = G * pairs + torch.diag(l2.expand(n))
-        columns.append(torch.linalg.solve(H, G[:, i] * right))
-    return torch.stack(columns, 1)
-
-
-@pytest.mark.parametrize("per_item", [False, True])
-def test_deql_weights(per_item):
-    n = 9
-    l2 = (
-        torch.rand(n, generator=torch.Generator().manual_seed(7)).double() + 0.5
-        if per_item
-        else torch.tensor(2.0).double()
-    )
-    numbers = [torch.tensor(value).double() for value in (0.4, 1.1, 0.3)]
-    compare(
-        symmetric(lambda G, l2, p, a, b: F.deql_weights(G, l2=l2, dropout=p, a=a, b=b)),
-        symmetric(brute_force_deql),
-        spd(n),
-        l2,
-        *numbers,
-        tolerance=1e-8,
-    )
-
-
-def plain_edlae(G, l2, p):
-    C = torch.linalg.inv(G + torch.diag(p / (1 - p) * G.diagonal() + l2))
-    return torch.eye(len(G)).double() - C / C.diagonal()
-
-
-def plain_dlae(G, l2, p):
-    ridge = p / (1 - p) * G.diagonal() + l2
-    return torch.eye(len(G)).double() - torch.linalg.inv(G + torch.diag(ridge)) * ridge
-
-
-@pytest.mark.parametrize("per_item", [False, True])
-def test_edlae_and_dlae_weights(per_item):
-    l2, p = torch.tensor(2.0).double(), torch.tensor(0.4).double()
-    if per_item:
-        l2, p = l2 + torch.rand(9).double(), p + 0.3 * torch.rand(9).double()
-    for ours, plain in ((F.edlae_weights, plain_edlae), (F.dlae_weights, plain_dlae)):
-        compare(symmetric(lambda G, l2, p, f=ours: f(G, l2=l2, dropout=p)), symmetric(plain), spd(), l2, p)
-    torch.testing.assert_close(F.ease_weights(spd(), l2=2.0), plain_edlae(spd(), 2.0, 0.0))
-    torch.testing.assert_close(F.lae_weights(spd(), l2=2.0), plain_dlae(spd(), 2.0, 0.0))
-
-
-@pytest.mark.parametrize("zero_diagonal", [False, True])
-@pytest.mark.parametrize("dropout", [0.4, "vector"])
-@pytest.mark.parametrize("l2", [0.0, 3.0])
-def test_deql_weights_are_those_of_ops(dropout, l2, zero_diagonal):
-    G = spd(30)
-    p = np.linspace(0.2, 0.6, 30) if dropout == "vector" else dropout
-    if dropout == "vector" and l2:
-        with pytest.raises(ValueError, match="l2"):
-            F.deql_weights(G, l2=l2, dropout=p, zero_diagonal=zero_diagonal)
-        return
-    d = G.diagonal().numpy()
-    ridge = ops.weights.deql_ridge(d, l2=l2, dropout=p, a=1.0, b=0.25)
-    C = np.linalg.inv(G.numpy() + np.diag(ridge))
-    expected = ops.deql_weights((C + C.T) / 2, d, l2=l2, dropout=p, zero_diagonal=zero_diagonal)
-    found = F.deql_weights(G, l2=l2, dropout=p, zero_diagonal=zero_diagonal)
-    np.testing.assert_allclose(found, expected, atol=1e-10)
-    if zero_diagonal:
-        assert found.diagonal().abs().max() < 1e-14
-
-
-def test_hyperparameters_can_be_trained_through_the_closed_form():
-    """Ridge and dropout of EDLAE by gradient descent on validation rows."""
-    rng = np.random.default_rng(0)
-    taste = rng.normal(size=(400, 4)) @ rng.normal(size=(4, 30))
-    X = torch.from_numpy((taste + rng.normal(size=taste.shape) > 1.0).astype(np.float64))
-    train, held_out = X[:300], X[300:]
-    G = train.T @ train
-    log_l2 = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    logit = torch.full((30,), -2.0, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.Adam([log_l2, logit], lr=0.2)
-    losses = []
-    for _ in range(25):
-        W = F.edlae_weights(G, l2=log_l2.exp(), dropout=torch.sigmoid(logit))
-        loss = (held_out - held_out @ W).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < losses[0]
-    assert min(losses[1:]) < losses[0] - 1e-4
-
-
 # The composite prior.
 
 
@@ -367,232 +217,31 @@ def test_composite_prior(per_coordinate, weights):
     )
 
 
-# As operators.
+# The activation.
 
 
-def cases(dtype=torch.float64):
-    """Every operator with arguments; those that gradients go to require them."""
-    _, x = rows(dtype=dtype)
-    crow, col, values, n = F.csr_tensors(x)
-    mask = torch.arange(len(values)) % 3 > 0
+@pytest.mark.parametrize("shape", [(7, 5), (1, 1), (3, 600), (70, 33)])
+@pytest.mark.parametrize("connected", [False, True])
+def test_swish_norm(shape, connected):
+    def plain(x, w, b, r):
+        return torch.nn.functional.layer_norm(torch.nn.functional.silu(x + r), shape[1:], w, b, 0.1)
 
-    def leaf(*shape, seed=1):
-        return normal(*shape, seed=seed, dtype=dtype).requires_grad_()
+    x, r, w, b = 3 * normal(*shape), normal(*shape, seed=2), normal(shape[1], seed=3), normal(shape[1], seed=4)
+    if not connected:
+        compare(lambda *t: F.swish_norm(*t, eps=0.1), lambda *t: plain(*t, 0.0), x, w, b)
+        return
+    compare(lambda x, w, b, r: F.swish_norm(x, w, b, eps=0.1, residual=r), plain, x, w, b, r)
 
-    z, W, b, E = leaf(BATCH, HIDDEN), leaf(n, HIDDEN, seed=2), leaf(n, seed=3), leaf(n, HIDDEN, seed=4)
-    weighted = values.clone().requires_grad_()
-    lse, grad = torch.ones(BATCH, dtype=dtype), torch.rand(BATCH, dtype=dtype)
-    prior_options = ([-1.0, -0.7, -2.0], 10.0)
-    plain = [t.detach() for t in (z, W, b)]
-    A = spd().to(dtype)
-    return {
-        "input_values": (sparse_linear.input_values, (crow, weighted, True, 0.3, mask, 0)),
-        "input_values by seed": (sparse_linear.input_values, (crow, weighted, False, 0.3, None, 7)),
-        "input_values_backward": (sparse_linear.input_values_backward, (values, crow, values, True, 0.3, mask, 0)),
-        "sparse_linear": (sparse_linear.sparse_product, (crow, col, weighted, W, leaf(HIDDEN, seed=5))),
-        "sparse_linear without bias": (sparse_linear.sparse_product, (crow, col, values, W, None)),
-        "sparse_linear_backward": (
-            sparse_linear.sparse_product_backward,
-            (plain[0], crow, col, values, plain[1], True, True),
-        ),
-        "sparse_linear_backward to weight": (
-            sparse_linear.sparse_product_backward,
-            (plain[0], crow, col, values, plain[1], False, True),
-        ),
-        "multinomial_nll": (multinomial.nll, (leaf(BATCH, n), crow, col, weighted)),
-        "multinomial_nll_backward": (
-            multinomial.nll_backward,
-            (grad, lse, leaf(BATCH, n).detach(), crow, col, values),
-        ),
-        "linear_multinomial_nll": (multinomial.linear_nll, (z, W, b, crow, col, values, True)),
-        "linear_multinomial_nll of the decoder": (
-            multinomial.linear_nll,
-            (plain[0], W, None, crow, col, weighted, False),
-        ),
-        "linear_multinomial_nll_backward": (
-            multinomial.linear_nll_backward,
-            (grad, lse, *plain, crow, col, values, True),
-        ),
-        "linear_multinomial_nll_backward to bias": (
-            multinomial.linear_nll_backward,
-            (grad, lse, *plain, crow, col, values, False),
-        ),
-        "gram_product": (gram.gram_times, (E, crow, col, values, torch.rand(n, dtype=dtype).requires_grad_())),
-        "ridge_inverse_backward": (inverse.ridge_inverse_backward, (A, A, True)),
-        "ridge_inverse_backward to ridge": (inverse.ridge_inverse_backward, (A, A, False)),
-        "composite_prior_logpdf": (prior.logpdf, (z, leaf(BATCH, HIDDEN, seed=6), z, *prior_options, True)),
-        "composite_prior_logpdf jointly": (prior.logpdf, (z, leaf(BATCH, HIDDEN, seed=6), z, *prior_options, False)),
-        "composite_prior_logpdf_backward": (
-            prior.logpdf_backward,
-            (grad, plain[0], plain[0], plain[0], *prior_options, True, True),
-        ),
-        "ridge_inverse": (inverse.ridge_inverse, (A, torch.rand(len(A), dtype=dtype).requires_grad_())),
-    }
+    def both(x, w, b, r):
+        return torch.stack(F.swish_norm(x, w, b, eps=0.1, residual=r, with_total=True))
 
+    def both_plain(*tensors):
+        h = plain(*tensors)
+        return torch.stack((h, tensors[3] + h))
 
-CASES = cases()
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_opcheck(name):
-    operator, arguments = cases(torch.float32)[name]
-    torch.library.opcheck(operator, arguments)
-
-
-@pytest.mark.parametrize("name", [name for name in CASES if "backward" not in name])
-def test_gradcheck(name):
-    operator, arguments = CASES[name]
-    places = [i for i, a in enumerate(arguments) if isinstance(a, torch.Tensor) and a.requires_grad]
-
-    def function(*leaves):
-        filled = list(arguments)
-        for place, leaf in zip(places, leaves, strict=True):
-            filled[place] = leaf
-        out = operator(*filled)
-        return out[0] if isinstance(out, tuple) else out
-
-    assert torch.autograd.gradcheck(function, [arguments[i].detach().clone().requires_grad_() for i in places])
-
-
-def test_gradcheck_of_compositions():
-    _, x = rows(30, ITEMS)
-
-    def leaf(*shape):
-        return normal(*shape).requires_grad_()
-
-    def positive(value):
-        return torch.tensor(value, dtype=torch.float64, requires_grad=True)
-
-    check = torch.autograd.gradcheck
-    assert check(lambda E, l2, a: F.implicit_slim(E, x, l2=l2, alpha=a), (leaf(ITEMS, 3), positive(0.7), positive(0.3)))
-    assert check(symmetric(F.spd_inverse), spd(5).requires_grad_())
-    family = symmetric(lambda G, l2, p, a, b: F.deql_weights(G, l2=l2, dropout=p, a=a, b=b))
-    assert check(family, (spd(5).requires_grad_(), positive(2.0), positive(0.4), positive(1.0), positive(0.3)))
-    assert check(
-        family, (spd(5).requires_grad_(), positive([1.0, 2.0, 3.0, 4.0, 5.0]), *map(positive, (0.4, 1.0, 0.0)))
-    )
-
-
-def test_the_gradient_to_a_ridge_takes_no_product_for_the_gram_matrix():
-    """And is the diagonal of the one for the whole matrix."""
-    A = spd()
-    C, upstream = torch.linalg.inv(A), normal(9, 9)
-    whole, diagonal = inverse.ridge_inverse_backward(upstream, C, True)
-    nothing, alone = inverse.ridge_inverse_backward(upstream, C, False)
-    assert nothing.numel() == 0
-    torch.testing.assert_close(alone, diagonal)
-    torch.testing.assert_close(whole, -C @ upstream @ C)
-
-
-def model_loss(x, W1, b1, W2, b2, mu, logvar):
-    hidden = torch.tanh(F.sparse_linear(x, W1, b1, normalize=True, dropout=0.5, seed=3))
-    prior_part = F.composite_prior_logpdf(hidden, mu, logvar)
-    return (F.linear_multinomial_nll(hidden, W2, b2, x) - prior_part + F.multinomial_nll(hidden @ W2.T, x)).mean()
-
-
-def model_arguments(dtype=torch.float32):
-    _, x = rows(dtype=dtype)
-    shapes = ((ITEMS, HIDDEN), (HIDDEN,), (ITEMS, HIDDEN), (ITEMS,), (BATCH, HIDDEN), (BATCH, HIDDEN))
-    return F.csr_tensors(x), [normal(*shape, seed=i, dtype=dtype).requires_grad_() for i, shape in enumerate(shapes)]
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
-@pytest.mark.parametrize("dynamic", [None, True])
-def test_compile(backend, dynamic):
-    check_compiled(backend, dynamic)
-
-
-def test_compile_without_a_backend():
-    check_compiled("aot_eager", None)
-
-
-def check_compiled(backend, dynamic):
-    x, leaves = model_arguments()
-    compiled = torch.compile(model_loss, backend=backend, dynamic=dynamic, fullgraph=True)
-    for batch in (x, x.take([0, 1, 2])):
-        arguments = [t if t.shape[0] != BATCH else t[: batch.shape[0]] for t in leaves]
-        expected, found = model_loss(batch, *arguments), compiled(batch, *arguments)
-        torch.testing.assert_close(found, expected)
-        for mine, other in zip(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves), strict=True):
-            torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
-
-
-def test_autocast():
-    x, leaves = model_arguments()
-    plain = model_loss(x, *leaves)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = model_loss(x, *leaves)
-        gradients = torch.autograd.grad(mixed, leaves)
-        assert F.sparse_linear(x, leaves[0]).dtype == torch.float32
-        half = torch.zeros(BATCH, HIDDEN, dtype=torch.bfloat16, requires_grad=True)
-        F.linear_multinomial_nll(half, leaves[2], None, x).sum().backward()
-        assert half.grad.dtype == torch.bfloat16
-    torch.testing.assert_close(mixed, plain, rtol=1e-2, atol=1e-2)
-    assert all(g.dtype == torch.float32 and torch.isfinite(g).all() for g in gradients)
-
-
-@pytest.mark.parametrize("name", ["sparse_linear", "multinomial_nll", "linear_multinomial_nll"])
-def test_what_is_not_asked_for_is_not_computed(name, monkeypatch):
-    """No backward of the weights in an encoder's step, nor of z in a decoder's."""
-    x, (W1, b1, W2, b2, *_) = model_arguments()
-    calls = []
-    originals = {
-        (sparse_linear, "sparse_product_backward"): 6,
-        (multinomial, "linear_nll_backward"): 8,
-        (multinomial, "nll_backward"): None,
-    }
-    for (module, function), flag in originals.items():
-        original = getattr(module, function)
-
-        def spy(*arguments, original=original, flag=flag, function=function):
-            calls.append((function, None if flag is None else arguments[flag]))
-            return original(*arguments)
-
-        monkeypatch.setattr(module, function, spy)
-    if name == "sparse_linear":
-        F.sparse_linear(x, W1.detach(), b1).sum().backward()
-        assert calls == []
-        F.sparse_linear(x, W1, b1).sum().backward()
-        assert calls == [("sparse_product_backward", True)]
-    elif name == "linear_multinomial_nll":
-        z = normal(BATCH, HIDDEN, dtype=torch.float32)
-        F.linear_multinomial_nll(z.requires_grad_(), W2.detach(), b2.detach(), x).sum().backward()
-        assert calls == []
-        F.linear_multinomial_nll(z.detach(), W2.detach(), b2, x).sum().backward()
-        assert calls == [("linear_nll_backward", False)]
-        with torch.no_grad():
-            slope = multinomial.linear_nll(z, W2, b2, x.crow, x.col, x.values, False)[2]
-        assert slope.numel() == 0
-    else:
-        weights = x.values.clone().requires_grad_()
-        F.multinomial_nll(torch.zeros(x.shape), x._replace(values=weights)).sum().backward()
-        assert calls == []
-
-
-@pytest.fixture
-def threads():
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
-def test_the_same_bits_for_any_number_of_threads(threads):
-    """Shapes that make several tasks of everything."""
-    _, x = rows(300, 5000, dtype=torch.float32, density=0.01)
-    W, z, b = (normal(*shape, dtype=torch.float32).requires_grad_() for shape in ((5000, 40), (300, 40), (5000,)))
-
-    def results():
-        layer = F.sparse_linear(x, W, normalize=True, dropout=0.5, seed=1)
-        losses = F.linear_multinomial_nll(z, W, b, x), F.multinomial_nll(layer @ W.detach().T, x)
-        everything = layer.square().sum() + losses[0].sum() + losses[1].sum()
-        return [layer, *losses, F.gram_product(W, x), *torch.autograd.grad(everything, (W, z, b))]
-
-    threads(1)
-    one = results()
-    threads(2)
-    for mine, other in zip(one, results(), strict=True):
-        assert torch.equal(mine, other)
+    compare(both, both_plain, x, w, b, r)
+    for used in range(2):  # one of the two alone
+        compare(lambda *t, i=used: both(*t)[i], lambda *t, i=used: both_plain(*t)[i], x, w, b, r)
 
 
 # Arguments.
@@ -649,6 +298,11 @@ def test_csr_tensors_take():
         (lambda x, W: F.edlae_weights(spd(), l2=[1.0, 2.0], dropout=0.5), ValueError, "l2: expected shape"),
         (lambda x, W: F.edlae_weights(spd(), l2="much", dropout=0.5), TypeError, "l2: "),
         (lambda x, W: F.composite_prior_logpdf(W, W, W[:2]), ValueError, "logvar_old: "),
+        (lambda x, W: F.swish_norm(W, W[0], W[:, 0]), ValueError, "bias: expected shape"),
+        (lambda x, W: F.swish_norm(W, W[0], W[0], eps=0.0), ValueError, "eps: "),
+        (lambda x, W: F.swish_norm(W, W[0], W[0], residual=W[:2]), ValueError, "residual: "),
+        (lambda x, W: F.swish_norm(W, W[0], W[0], with_total=True), ValueError, "with_total: "),
+        (lambda x, W: F.swish_norm(W[:, :0], W[0, :0], W[0, :0]), ValueError, "x: expected at least one column"),
         (lambda x, W: F.composite_prior_logpdf(W, W, W, weights=(1, 1, 1)), ValueError, "weights: "),
         (lambda x, W: F.csr_tensors(x, dtype=torch.int32), TypeError, "dtype: "),
         (lambda x, W: F.csr_tensors(x.to(torch.complex64)), TypeError, "real"),

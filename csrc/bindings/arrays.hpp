@@ -94,6 +94,18 @@ MatrixView<T> matrix(const py::array& a, const char* name, std::int64_t rows, st
   return view;
 }
 
+/// A matrix that may be left out: None has no rows.
+template <class T>
+MatrixView<T> optional_matrix(const py::object& a, const char* name, std::int64_t rows, std::int64_t cols) {
+  return a.is_none() ? MatrixView<T>{} : matrix<T>(a.cast<py::array>(), name, rows, cols);
+}
+
+/// A vector that may be left out: None is null.
+template <class T>
+const T* optional_vector(const py::object& a, const char* name, std::int64_t size) {
+  return a.is_none() ? nullptr : vector<const T>(a.cast<py::array>(), name, size);
+}
+
 /// The lower triangle of a symmetric matrix of order n: packed by tiles of `tile` rows in a vector, or in a matrix.
 template <class T>
 SymmetricView<T> symmetric(const py::array& a, const char* name, std::int64_t n, std::int64_t tile) {
@@ -152,6 +164,7 @@ auto dispatch_stored(const py::array& a, const char* name, F&& f) {
 
 // One function per file of this folder.
 void register_als(py::module_& m);
+void register_composite_prior(py::module_& m);
 void register_factors(py::module_& m);
 void register_gram(py::module_& m);
 void register_gram_product(py::module_& m);
@@ -165,6 +178,7 @@ void register_score(py::module_& m);
 void register_slim(py::module_& m);
 void register_sparse_linear(py::module_& m);
 void register_spd_inverse(py::module_& m);
+void register_swish_norm(py::module_& m);
 void register_split(py::module_& m);
 void register_topk(py::module_& m);
 void register_weights(py::module_& m);

@@ -72,6 +72,8 @@ PYBIND11_MODULE(_core, m) {
   register_metrics(m);
   register_multinomial(m);
   register_sparse_linear(m);
+  register_swish_norm(m);
+  register_composite_prior(m);
   register_split(m);
   register_info(m);
 }

@@ -6,17 +6,6 @@ namespace fastlae::bindings {
 
 namespace {
 
-/// A matrix that may be left out: None has no rows.
-template <class T>
-MatrixView<T> optional_matrix(const py::object& a, const char* name, std::int64_t rows, std::int64_t cols) {
-  return a.is_none() ? MatrixView<T>{} : matrix<T>(a.cast<py::array>(), name, rows, cols);
-}
-
-template <class T>
-const T* optional_vector(const py::object& a, const char* name, std::int64_t size) {
-  return a.is_none() ? nullptr : vector<const T>(a.cast<py::array>(), name, size);
-}
-
 void register_of_scores(py::module_& m) {
   m.def(
       "multinomial_nll",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -176,6 +176,55 @@ def multinomial_nll_backward(
     indices: Array,
     values: Array | None,
     out: Array,
+    num_threads: int,
+) -> None: ...
+def swish_norm(
+    x: Array,
+    residual: Array | None,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    out: Array,
+    out_total: Array | None,
+    out_mean: Array,
+    out_scale: Array,
+    num_threads: int,
+) -> None: ...
+def swish_norm_backward(
+    grad: Array,
+    grad_total: Array | None,
+    x: Array,
+    residual: Array | None,
+    weight: Array,
+    mean: Array,
+    scale: Array,
+    out_x: Array,
+    out_residual: Array | None,
+    out_weight: Array,
+    out_bias: Array,
+    num_threads: int,
+) -> None: ...
+def composite_prior(
+    z: Array,
+    mu: Array,
+    logvar: Array,
+    log_weights: Sequence[float],
+    wide_logvar: float,
+    per_coordinate: bool,
+    out: Array,
+    num_threads: int,
+) -> None: ...
+def composite_prior_backward(
+    grad: Array,
+    z: Array,
+    mu: Array,
+    logvar: Array,
+    log_weights: Sequence[float],
+    wide_logvar: float,
+    per_coordinate: bool,
+    out_z: Array,
+    out_mu: Array | None,
+    out_logvar: Array | None,
     num_threads: int,
 ) -> None: ...
 def softmax_mean(

@@ -6,6 +6,7 @@
 
 #include "check.hpp"
 #include "fastlae/als.hpp"
+#include "fastlae/composite_prior.hpp"
 #include "fastlae/factors.hpp"
 #include "fastlae/gram.hpp"
 #include "fastlae/gram_product.hpp"
@@ -17,6 +18,7 @@
 #include "fastlae/sparse_linear.hpp"
 #include "fastlae/spd_inverse.hpp"
 #include "fastlae/split.hpp"
+#include "fastlae/swish_norm.hpp"
 #include "fastlae/topk.hpp"
 
 #define COUNTED extern "C" __attribute__((noinline)) void
@@ -63,7 +65,8 @@ struct Inputs {
   std::vector<std::uint64_t> keys;
   std::vector<int64_t> part{0};
   std::vector<std::int32_t> kept = std::vector<std::int32_t>(rows.indices.size()), taken = kept;
-  Matrix<float> latent{kUsers, kDim}, mean{kUsers, kDim};
+  Matrix<float> latent{kUsers, kDim}, mean{kUsers, kDim}, total{kUsers, kDim};
+  PriorParts prior{{-1.0, -1.2, -1.1}, 10.0, true};
   std::vector<float> grad = std::vector<float>(kUsers, 0.5f), loss = grad, lse = grad,
                      bias = std::vector<float>(kItems), to_bias = bias;
   Context one_thread = context(1);
@@ -168,6 +171,22 @@ COUNTED count_linear_multinomial_nll_backward(Inputs& in) {
   linear_multinomial_nll_backward<float>(in.grad.data(), in.lse.data(), in.latent.view(), in.embeddings.view(),
                                          in.bias.data(), in.ones, in.product.view(), in.to_bias.data(), in.one_thread);
 }
+COUNTED count_swish_norm(Inputs& in) {
+  swish_norm<float>(in.latent.view(), in.latent.view(), in.ridge.data(), in.bias.data(), 0.1, in.mean.view(),
+                    in.total.view(), in.loss.data(), in.lse.data(), in.one_thread);
+}
+COUNTED count_swish_norm_backward(Inputs& in) {
+  swish_norm_backward<float>(in.mean.view(), in.mean.view(), in.latent.view(), in.latent.view(), in.ridge.data(),
+                             in.loss.data(), in.lse.data(), in.users.view(), in.total.view(), in.to_bias.data(),
+                             in.to_bias.data() + kDim, in.one_thread);
+}
+COUNTED count_composite_prior(Inputs& in) {
+  composite_prior<float>(in.latent.view(), in.latent.view(), in.latent.view(), in.prior, in.loss.data(), in.one_thread);
+}
+COUNTED count_composite_prior_backward(Inputs& in) {
+  composite_prior_backward<float>(in.grad.data(), in.latent.view(), in.latent.view(), in.latent.view(), in.prior,
+                                  in.mean.view(), {}, {}, in.one_thread);
+}
 
 struct Counted {
   const char* name;
@@ -197,6 +216,10 @@ constexpr Counted kCounted[] = {
     {"count_multinomial_nll_backward", count_multinomial_nll_backward},
     {"count_softmax_mean", count_softmax_mean},
     {"count_linear_multinomial_nll_backward", count_linear_multinomial_nll_backward},
+    {"count_swish_norm", count_swish_norm},
+    {"count_swish_norm_backward", count_swish_norm_backward},
+    {"count_composite_prior", count_composite_prior},
+    {"count_composite_prior_backward", count_composite_prior_backward},
 };
 
 }  // namespace fastlae::test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -68,14 +69,17 @@ class DenselyConnectedEncoder(nn.Module):
 
     def forward(self, x: CsrTensors) -> Posterior:
         """Mean and log-variance, (users, latent) each, for rows of length one."""
-        h = self.norms[0](nn.functional.silu(self.first(x)))
-        before = h
-        for k, (layer, norm) in enumerate(zip(self.layers, self.norms[1:], strict=True)):
-            h = norm(nn.functional.silu(layer(h) + before))
-            if k < len(self.layers) - 1:
-                before = before + h
+        h = before = activation(self.norms[0], self.first(x))
+        for layer, norm in zip(self.layers[:-1], self.norms[1:-1], strict=True):
+            h, before = activation(norm, layer(h), before, with_total=True)
+        h = activation(self.norms[-1], self.layers[-1](h), before)
         mean, logvar = self.both(h).chunk(2, dim=1)
         return mean, logvar
+
+
+def activation(norm: Any, x: torch.Tensor, residual: torch.Tensor | None = None, with_total: bool = False) -> Any:
+    """LN(swish(x + residual)) with the weights of a `torch.nn.LayerNorm`."""
+    return F.swish_norm(x, norm.weight, norm.bias, eps=norm.eps, residual=residual, with_total=with_total)
 
 
 class TanhEncoder(nn.Module):

@@ -12,6 +12,7 @@ from .inverse import deql_weights, dlae_weights, ease_weights, edlae_weights, la
 from .multinomial import linear_multinomial_nll, multinomial_nll
 from .prior import composite_prior_logpdf
 from .sparse_linear import sparse_linear
+from .swish_norm import swish_norm
 
 __all__ = [
     "CsrTensors",
@@ -28,4 +29,5 @@ __all__ = [
     "multinomial_nll",
     "sparse_linear",
     "spd_inverse",
+    "swish_norm",
 ]

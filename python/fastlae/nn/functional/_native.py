@@ -165,3 +165,86 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     out = empty((a.shape[0], b.shape[1]), a)
     core_for().product(array(a), array(b), out.numpy(), threads())
     return out
+
+
+def swish_norm(
+    x: torch.Tensor,
+    residual: torch.Tensor | None,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    eps: float,
+    with_total: bool,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The activation, if asked for its sum with the residual, and mean and scale of every row."""
+    y = torch.empty_like(x, memory_format=torch.contiguous_format)
+    total = torch.empty_like(y) if with_total else y.new_empty((0, 0))
+    mean, scale = x.new_empty(x.shape[0]), x.new_empty(x.shape[0])
+    core_for().swish_norm(
+        array(x),
+        _optional(residual),
+        array(weight),
+        array(bias),
+        eps,
+        y.numpy(),
+        total.numpy() if with_total else None,
+        mean.numpy(),
+        scale.numpy(),
+        threads(),
+    )
+    return y, total, mean, scale
+
+
+def swish_norm_backward(
+    grad: torch.Tensor,
+    grad_total: torch.Tensor | None,
+    x: torch.Tensor,
+    residual: torch.Tensor | None,
+    weight: torch.Tensor,
+    mean: torch.Tensor,
+    scale: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients to x, to the residual (the same where `total` has none, and empty then), to weight and bias."""
+    to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
+    to_residual = x.new_empty((0, 0)) if grad_total is None else torch.empty_like(to_x)
+    to_weight, to_bias = torch.empty_like(weight), torch.empty_like(weight)
+    core_for().swish_norm_backward(
+        array(grad),
+        _optional(grad_total),
+        array(x),
+        _optional(residual),
+        array(weight),
+        array(mean),
+        array(scale),
+        to_x.numpy(),
+        None if grad_total is None else to_residual.numpy(),
+        to_weight.numpy(),
+        to_bias.numpy(),
+        threads(),
+    )
+    return to_x, to_residual, to_weight, to_bias
+
+
+def composite_prior(
+    z: torch.Tensor, mu: torch.Tensor, logvar: torch.Tensor, options: tuple[list[float], float, bool]
+) -> torch.Tensor:
+    """Log-density of every row."""
+    out = z.new_empty(z.shape[0])
+    core_for().composite_prior(array(z), array(mu), array(logvar), *options, out.numpy(), threads())
+    return out
+
+
+def composite_prior_backward(
+    grad: torch.Tensor,
+    z: torch.Tensor,
+    mu: torch.Tensor,
+    logvar: torch.Tensor,
+    options: tuple[list[float], float, bool],
+    to_old: bool,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gradients to z and, if asked for (else empty), to mu and logvar."""
+    out = [torch.empty_like(z, memory_format=torch.contiguous_format)]
+    out += [torch.empty_like(out[0]) if to_old else z.new_empty((0, 0)) for _ in range(2)]
+    targets = [out[0].numpy(), *(part.numpy() if to_old else None for part in out[1:])]
+    given = array(grad), array(z), array(mu), array(logvar)
+    core_for().composite_prior_backward(*given, *options, *targets, threads())
+    return out[0], out[1], out[2]

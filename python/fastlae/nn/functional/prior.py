@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from . import _native
 from ._common import check_tensor, like, operator, working_dtype
 
 _LOG_2PI = math.log(2 * math.pi)
@@ -113,6 +114,8 @@ def logpdf(
     per_coordinate: bool,
 ) -> torch.Tensor:
     """Log density of every row."""
+    if _native.is_native(z):
+        return _native.composite_prior(z, mu_old, logvar_old, (list(log_weights), wide_logvar, per_coordinate))
     parts = _parts(z, mu_old, logvar_old, log_weights, wide_logvar, per_coordinate)
     return torch.logsumexp(parts, 0).sum(1)
 
@@ -134,6 +137,9 @@ def logpdf_backward(
     to_old: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients to z and, if asked for (else empty), to the old mean and log variance."""
+    if _native.is_native(z):
+        options = list(log_weights), wide_logvar, per_coordinate
+        return _native.composite_prior_backward(grad, z, mu_old, logvar_old, options, to_old)
     # The share of each part, times the derivative of its own logarithm.
     share = torch.softmax(_parts(z, mu_old, logvar_old, log_weights, wide_logvar, per_coordinate), 0) * grad[:, None]
     precision = torch.exp(-logvar_old)
