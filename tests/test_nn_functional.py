@@ -240,6 +240,12 @@ def test_swish_norm(shape, connected):
         return torch.stack((h, tensors[3] + h))
 
     compare(both, both_plain, x, w, b, r)
+    c = normal(shape[1], seed=5)
+    compare(
+        lambda x, w, b, r, c: F.swish_norm(x, w, b, eps=0.1, residual=r, layer_bias=c),
+        lambda x, w, b, r, c: plain(x + c, w, b, r),
+        *(x, w, b, r, c),
+    )
     for used in range(2):  # one of the two alone
         compare(lambda *t, i=used: both(*t)[i], lambda *t, i=used: both_plain(*t)[i], x, w, b, r)
 
@@ -299,6 +305,7 @@ def test_csr_tensors_take():
         (lambda x, W: F.edlae_weights(spd(), l2="much", dropout=0.5), TypeError, "l2: "),
         (lambda x, W: F.composite_prior_logpdf(W, W, W[:2]), ValueError, "logvar_old: "),
         (lambda x, W: F.swish_norm(W, W[0], W[:, 0]), ValueError, "bias: expected shape"),
+        (lambda x, W: F.swish_norm(W, W[0], W[0], layer_bias=W[:, 0]), ValueError, "layer_bias: expected shape"),
         (lambda x, W: F.swish_norm(W, W[0], W[0], eps=0.0), ValueError, "eps: "),
         (lambda x, W: F.swish_norm(W, W[0], W[0], residual=W[:2]), ValueError, "residual: "),
         (lambda x, W: F.swish_norm(W, W[0], W[0], with_total=True), ValueError, "with_total: "),

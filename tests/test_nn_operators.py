@@ -77,18 +77,21 @@ def cases(dtype=torch.float64):
             prior.logpdf_backward,
             (grad, plain[0], plain[0], plain[0], *prior_options, True, True),
         ),
-        "swish_norm": (swish_norm.activation, (z, None, leaf(HIDDEN), leaf(HIDDEN, seed=5), 0.1, False)),
+        "swish_norm": (
+            swish_norm.activation,
+            (z, leaf(HIDDEN, seed=8), None, leaf(HIDDEN), leaf(HIDDEN, seed=5), 0.1, False),
+        ),
         "swish_norm with its total": (
             swish_norm.activation,
-            (z, leaf(BATCH, HIDDEN, seed=6), leaf(HIDDEN), leaf(HIDDEN, seed=5), 0.1, True),
+            (z, None, leaf(BATCH, HIDDEN, seed=6), leaf(HIDDEN), leaf(HIDDEN, seed=5), 0.1, True),
         ),
         "swish_norm_backward": (
             swish_norm.activation_backward,
-            (plain[0], plain[0], plain[0], plain[0], lse[:HIDDEN], lse, lse),
+            (plain[0], plain[0], plain[0], lse[:HIDDEN], plain[0], lse[:HIDDEN], lse, lse),
         ),
         "swish_norm_backward without total": (
             swish_norm.activation_backward,
-            (plain[0], None, plain[0], None, lse[:HIDDEN], lse, lse),
+            (plain[0], None, plain[0], None, None, lse[:HIDDEN], lse, lse),
         ),
         "ridge_inverse": (inverse.ridge_inverse, (A, torch.rand(len(A), dtype=dtype).requires_grad_())),
     }
@@ -139,7 +142,7 @@ def test_gradcheck_of_compositions():
 
 def model_loss(x, W1, b1, W2, b2, mu, logvar):
     hidden = torch.tanh(F.sparse_linear(x, W1, b1, normalize=True, dropout=0.5, seed=3))
-    hidden = F.swish_norm(hidden, b1, b1, residual=mu, with_total=True)[1]
+    hidden = F.swish_norm(hidden, b1, b1, layer_bias=b1, residual=mu, with_total=True)[1]
     prior_part = F.composite_prior_logpdf(hidden, mu, logvar)
     return (F.linear_multinomial_nll(hidden, W2, b2, x) - prior_part + F.multinomial_nll(hidden @ W2.T, x)).mean()
 
@@ -240,7 +243,7 @@ def test_the_same_bits_for_any_number_of_threads(threads):
     def results():
         layer = F.sparse_linear(x, W, normalize=True, dropout=0.5, seed=1)
         losses = F.linear_multinomial_nll(z, W, b, x), F.multinomial_nll(layer @ W.detach().T, x)
-        h, total = F.swish_norm(z, w, w, residual=layer, with_total=True)
+        h, total = F.swish_norm(z, w, w, layer_bias=w, residual=layer, with_total=True)
         density = F.composite_prior_logpdf(total, z, h)
         everything = losses[0].sum() + losses[1].sum() + density.sum() + (h * total).sum()
         return [layer, *losses, h, total, density, F.gram_product(W, x), *torch.autograd.grad(everything, (W, z, w, b))]

@@ -102,8 +102,8 @@ MatrixView<T> optional_matrix(const py::object& a, const char* name, std::int64_
 
 /// A vector that may be left out: None is null.
 template <class T>
-const T* optional_vector(const py::object& a, const char* name, std::int64_t size) {
-  return a.is_none() ? nullptr : vector<const T>(a.cast<py::array>(), name, size);
+T* optional_vector(const py::object& a, const char* name, std::int64_t size) {
+  return a.is_none() ? nullptr : vector<T>(a.cast<py::array>(), name, size);
 }
 
 /// The lower triangle of a symmetric matrix of order n: packed by tiles of `tile` rows in a vector, or in a matrix.

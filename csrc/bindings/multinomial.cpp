@@ -61,7 +61,7 @@ void register_multinomial(py::module_& m) {
           const auto w = matrix<const T>(weight, "weight");
           if (w.rows < 1 || (z.rows > 0 && w.cols != z.cols))
             throw py::value_error("weight: expected at least one row, and as many columns as z");
-          const T* const added = optional_vector<T>(bias, "bias", w.rows);
+          const T* const added = optional_vector<const T>(bias, "bias", w.rows);
           T* const lse = vector<T>(out_lse, "lse", z.rows);
           const auto mean = optional_matrix<T>(out_mean, "mean", z.rows, z.cols);
           py::gil_scoped_release release;
@@ -81,7 +81,7 @@ void register_multinomial(py::module_& m) {
           const auto z = matrix<const T>(from, "z");
           const auto w = matrix<const T>(weight, "weight");
           if (z.rows > 0 && w.cols != z.cols) throw py::value_error("weight: expected as many columns as z");
-          const T* const added = optional_vector<T>(bias, "bias", w.rows);
+          const T* const added = optional_vector<const T>(bias, "bias", w.rows);
           const auto x = csr<T>(indptr, indices, values, w.rows, "x");
           if (x.rows != z.rows) throw py::value_error("x: expected " + std::to_string(z.rows) + " rows");
           const T* const grad = vector<const T>(of_loss, "grad", z.rows);

@@ -180,6 +180,7 @@ def multinomial_nll_backward(
 ) -> None: ...
 def swish_norm(
     x: Array,
+    layer_bias: Array | None,
     residual: Array | None,
     weight: Array,
     bias: Array,
@@ -194,6 +195,7 @@ def swish_norm_backward(
     grad: Array,
     grad_total: Array | None,
     x: Array,
+    layer_bias: Array | None,
     residual: Array | None,
     weight: Array,
     mean: Array,
@@ -202,6 +204,7 @@ def swish_norm_backward(
     out_residual: Array | None,
     out_weight: Array,
     out_bias: Array,
+    out_layer_bias: Array | None,
     num_threads: int,
 ) -> None: ...
 def composite_prior(

@@ -172,13 +172,13 @@ COUNTED count_linear_multinomial_nll_backward(Inputs& in) {
                                          in.bias.data(), in.ones, in.product.view(), in.to_bias.data(), in.one_thread);
 }
 COUNTED count_swish_norm(Inputs& in) {
-  swish_norm<float>(in.latent.view(), in.latent.view(), in.ridge.data(), in.bias.data(), 0.1, in.mean.view(),
-                    in.total.view(), in.loss.data(), in.lse.data(), in.one_thread);
+  swish_norm<float>(in.latent.view(), in.bias.data(), in.latent.view(), in.ridge.data(), in.bias.data(), 0.1,
+                    in.mean.view(), in.total.view(), in.loss.data(), in.lse.data(), in.one_thread);
 }
 COUNTED count_swish_norm_backward(Inputs& in) {
-  swish_norm_backward<float>(in.mean.view(), in.mean.view(), in.latent.view(), in.latent.view(), in.ridge.data(),
-                             in.loss.data(), in.lse.data(), in.users.view(), in.total.view(), in.to_bias.data(),
-                             in.to_bias.data() + kDim, in.one_thread);
+  swish_norm_backward<float>(in.mean.view(), in.mean.view(), in.latent.view(), in.bias.data(), in.latent.view(),
+                             in.ridge.data(), in.loss.data(), in.lse.data(), in.users.view(), in.total.view(),
+                             in.to_bias.data(), in.to_bias.data() + kDim, in.to_bias.data() + 2 * kDim, in.one_thread);
 }
 COUNTED count_composite_prior(Inputs& in) {
   composite_prior<float>(in.latent.view(), in.latent.view(), in.latent.view(), in.prior, in.loss.data(), in.one_thread);

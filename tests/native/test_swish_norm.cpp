@@ -30,13 +30,15 @@ struct Row {
 
 template <class T>
 void check(int64_t rows, int64_t n, bool connected, bool totalled) {
+  const bool biased = connected != totalled;
   constexpr double eps = 0.1;
   Random random(static_cast<std::uint64_t>(rows * 1000 + n));
   Matrix<T> x(rows, n, 3), residual(connected ? rows : 0, n, 1), dy(rows, n, 2), dtotal(totalled ? rows : 0, n);
-  std::vector<T> weight, bias;
+  std::vector<T> weight, bias, layer_bias;
   for (int64_t j = 0; j < n; ++j) {
     weight.push_back(static_cast<T>(random()));
     bias.push_back(static_cast<T>(random()));
+    layer_bias.push_back(static_cast<T>(random()));
     for (int64_t u = 0; u < rows; ++u) {
       x(u, j) = static_cast<T>(j % 7 == 0 ? 200 * random() : 4 * random());  // far out, too, where exp would overflow
       dy(u, j) = static_cast<T>(random());
@@ -46,29 +48,34 @@ void check(int64_t rows, int64_t n, bool connected, bool totalled) {
   }
   const auto size = static_cast<std::size_t>(rows);
   const auto run = [&](int threads, Matrix<T>& y, Matrix<T>& total, Matrix<T>& dx, Matrix<T>& dresidual,
-                       std::vector<T>& dweight, std::vector<T>& dbias) {
+                       std::vector<T>& dweight, std::vector<T>& dbias, std::vector<T>& dlayer_bias) {
+    const T* const added = biased ? layer_bias.data() : nullptr;
     std::vector<T> mean(size), scale(size);
-    swish_norm<T>(x.view(), residual.view(), weight.data(), bias.data(), eps, y.view(), total.view(), mean.data(),
-                  scale.data(), context(threads));
-    swish_norm_backward<T>(dy.view(), dtotal.view(), x.view(), residual.view(), weight.data(), mean.data(),
-                           scale.data(), dx.view(), dresidual.view(), dweight.data(), dbias.data(), context(threads));
+    swish_norm<T>(x.view(), added, residual.view(), weight.data(), bias.data(), eps, y.view(), total.view(),
+                  mean.data(), scale.data(), context(threads));
+    swish_norm_backward<T>(dy.view(), dtotal.view(), x.view(), added, residual.view(), weight.data(), mean.data(),
+                           scale.data(), dx.view(), dresidual.view(), dweight.data(), dbias.data(),
+                           biased ? dlayer_bias.data() : nullptr, context(threads));
   };
   Matrix<T> y(rows, n, 1), y3(rows, n, 1), dx(rows, n, 1), dx3(rows, n, 1);
   Matrix<T> total(totalled ? rows : 0, n), total3(totalled ? rows : 0, n);
   Matrix<T> dresidual(connected ? rows : 0, n, 2), dresidual3(connected ? rows : 0, n, 2);
-  std::vector<T> dweight(weight.size()), dbias(dweight), dweight3(dweight), dbias3(dweight);
-  run(1, y, total, dx, dresidual, dweight, dbias);
-  run(3, y3, total3, dx3, dresidual3, dweight3, dbias3);
+  std::vector<T> dweight(weight.size()), dbias(dweight), dlayer(dweight), dweight3(dweight), dbias3(dweight),
+      dlayer3(dweight);
+  run(1, y, total, dx, dresidual, dweight, dbias, dlayer);
+  run(3, y3, total3, dx3, dresidual3, dweight3, dbias3, dlayer3);
   CHECK(y.same_bits(y3) && total.same_bits(total3) && dx.same_bits(dx3) && dresidual.same_bits(dresidual3) &&
-            dweight == dweight3 && dbias == dbias3,
+            dweight == dweight3 && dbias == dbias3 && dlayer == dlayer3,
         "threads change bits");
   CHECK(y.intact() && dx.intact() && dresidual.intact(), "written between the rows");
 
   const double epsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
-  std::vector<double> of_weight(weight.size()), of_bias(weight.size());
+  std::vector<double> of_weight(weight.size()), of_bias(weight.size()), of_layer(weight.size());
   for (int64_t u = 0; u < rows; ++u) {
     std::vector<double> t;
-    for (int64_t j = 0; j < n; ++j) t.push_back(double(x(u, j)) + (connected ? double(residual(u, j)) : 0.0));
+    for (int64_t j = 0; j < n; ++j)
+      t.push_back(double(x(u, j)) + (biased ? double(layer_bias[static_cast<std::size_t>(j)]) : 0.0) +
+                  (connected ? double(residual(u, j)) : 0.0));
     const Row row(t, eps);
     double sum = 0, along = 0;
     std::vector<double> g;
@@ -91,6 +98,7 @@ void check(int64_t rows, int64_t n, bool connected, bool totalled) {
       const auto at = static_cast<std::size_t>(j);
       const double expected = row.scale * (g[at] - sum - row.normal[at] * along) * row.slope[at];
       const double tolerance = 256 * epsilon * (1 + std::abs(row.normal[at])) * (1 + row.scale);
+      of_layer[at] += expected;
       CHECK(std::abs(double(dx(u, j)) - expected) <= tolerance, "dx(%d, %d) = %.9g, expected %.9g", int(u), int(j),
             double(dx(u, j)), expected);
       if (connected)
@@ -102,6 +110,7 @@ void check(int64_t rows, int64_t n, bool connected, bool totalled) {
     const double tolerance = 256 * epsilon * static_cast<double>(rows + 1) * 8;
     CHECK(std::abs(double(dweight[j]) - of_weight[j]) <= tolerance, "dweight %d", int(j));
     CHECK(std::abs(double(dbias[j]) - of_bias[j]) <= tolerance, "dbias %d", int(j));
+    if (biased) CHECK(std::abs(double(dlayer[j]) - of_layer[j]) <= 8 * tolerance, "dlayer_bias %d", int(j));
   }
 }
 

@@ -11,12 +11,13 @@ FASTLAE_INLINE Vector<T> logistic(const Vector<T>& t) {
 }
 
 template <class T>
-void swish_norm_forward(std::int64_t n, const T* x, const T* residual, const T* weight, const T* bias, T eps, T* y,
-                        T* total_row, T* mean, T* scale) {
+void swish_norm_forward(std::int64_t n, const T* x, const T* layer_bias, const T* residual, const T* weight,
+                        const T* bias, T eps, T* y, T* total_row, T* mean, T* scale) {
   using V = Vector<T>;
   V sum{}, squares{};
   for_pieces<T>(n, [&](auto piece) {
     V t = piece.of(x);
+    if (layer_bias) t += piece.of(layer_bias);
     if (residual) t += piece.of(residual);
     const V s = t * logistic<T>(t);
     piece.to(y, s);
@@ -38,13 +39,15 @@ void swish_norm_forward(std::int64_t n, const T* x, const T* residual, const T* 
 }
 
 template <class T>
-void swish_norm_backward(std::int64_t n, const T* dy, const T* dtotal, const T* x, const T* residual, const T* weight,
-                         T mean, T scale, T* dx, T* dresidual, T* dweight, T* dbias, T* scratch) {
+void swish_norm_backward(std::int64_t n, const T* dy, const T* dtotal, const T* x, const T* layer_bias,
+                         const T* residual, const T* weight, T mean, T scale, T* dx, T* dresidual, T* dweight, T* dbias,
+                         T* dlayer_bias, T* scratch) {
   using V = Vector<T>;
   T *const normal = scratch, *const slope = scratch + n;
   V sum{}, along{};
   for_pieces<T>(n, [&](auto piece) {
     V t = piece.of(x);
+    if (layer_bias) t += piece.of(layer_bias);
     if (residual) t += piece.of(residual);
     const V share = logistic<T>(t), s = t * share;
     const V away = (s - mean) * scale;
@@ -63,6 +66,7 @@ void swish_norm_backward(std::int64_t n, const T* dy, const T* dtotal, const T* 
   for_pieces<T>(n, [&](auto piece) {
     const V change = (piece.of(dx) - part - piece.of(normal) * parallel) * piece.of(slope);
     piece.to(dx, change);
+    if (dlayer_bias) piece.to(dlayer_bias, piece.of(dlayer_bias) + change);
     if (dresidual) piece.to(dresidual, dtotal ? change + piece.of(dtotal) : change);
   });
 }

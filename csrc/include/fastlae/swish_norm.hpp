@@ -6,10 +6,12 @@
 
 namespace fastlae {
 
-/// With s = swish(x + residual), swish(t) = t / (1 + exp(-t)), row by row: y <- (s - mean(s)) scale weight + bias,
-/// scale = 1 / sqrt(var(s) + eps), and total <- residual + y, which is what the next layer is given besides y.
+/// With s = swish(x + 1 layer_bias^T + residual), swish(t) = t / (1 + exp(-t)), row by row: y <- (s - mean(s)) scale
+/// weight + bias, scale = 1 / sqrt(var(s) + eps), and total <- residual + y, which is what the next layer is given
+/// besides y.
 template <class T>
-void swish_norm(MatrixView<const T> x,         // (batch, hidden)
+void swish_norm(MatrixView<const T> x,         // (batch, hidden): what a layer's product gives
+                const T* layer_bias,           // (hidden), or null: 0
                 MatrixView<const T> residual,  // (batch, hidden), or no rows: 0
                 const T* weight,               // (hidden)
                 const T* bias,                 // (hidden)
@@ -26,6 +28,7 @@ template <class T>
 void swish_norm_backward(MatrixView<const T> dy,        // (batch, hidden)
                          MatrixView<const T> dtotal,    // (batch, hidden), or no rows: 0
                          MatrixView<const T> x,         // (batch, hidden)
+                         const T* layer_bias,           // (hidden), or null: 0
                          MatrixView<const T> residual,  // (batch, hidden), or no rows: 0
                          const T* weight,               // (hidden)
                          const T* mean,                 // (batch)
@@ -34,6 +37,7 @@ void swish_norm_backward(MatrixView<const T> dy,        // (batch, hidden)
                          MatrixView<T> dresidual,       // (batch, hidden) out, or no rows: not asked for
                          T* dweight,                    // (hidden) out
                          T* dbias,                      // (hidden) out
+                         T* dlayer_bias,                // (hidden) out, or null: not asked for
                          const Context& context);
 
 }  // namespace fastlae

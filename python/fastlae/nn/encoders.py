@@ -69,17 +69,21 @@ class DenselyConnectedEncoder(nn.Module):
 
     def forward(self, x: CsrTensors) -> Posterior:
         """Mean and log-variance, (users, latent) each, for rows of length one."""
-        h = before = activation(self.norms[0], self.first(x))
-        for layer, norm in zip(self.layers[:-1], self.norms[1:-1], strict=True):
-            h, before = activation(norm, layer(h), before, with_total=True)
-        h = activation(self.norms[-1], self.layers[-1](h), before)
+        layers, norms = list[Any](self.layers), list[Any](self.norms)
+        h = before = activation(F.sparse_linear(x, self.first.weight), self.first.bias, norms[0])
+        for layer, norm in zip(layers[:-1], norms[1:-1], strict=True):
+            h, before = activation(nn.functional.linear(h, layer.weight), layer.bias, norm, before, with_total=True)
+        h = activation(nn.functional.linear(h, layers[-1].weight), layers[-1].bias, norms[-1], before)
         mean, logvar = self.both(h).chunk(2, dim=1)
         return mean, logvar
 
 
-def activation(norm: Any, x: torch.Tensor, residual: torch.Tensor | None = None, with_total: bool = False) -> Any:
-    """LN(swish(x + residual)) with the weights of a `torch.nn.LayerNorm`."""
-    return F.swish_norm(x, norm.weight, norm.bias, eps=norm.eps, residual=residual, with_total=with_total)
+def activation(
+    product: torch.Tensor, bias: torch.Tensor, norm: Any, residual: torch.Tensor | None = None, with_total: bool = False
+) -> Any:
+    """LN(swish(product + bias + residual)), bias that of the layer, with the weights of a `torch.nn.LayerNorm`."""
+    options: dict[str, Any] = {"layer_bias": bias, "residual": residual, "with_total": with_total}
+    return F.swish_norm(product, norm.weight, norm.bias, eps=norm.eps, **options)
 
 
 class TanhEncoder(nn.Module):

@@ -169,6 +169,7 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def swish_norm(
     x: torch.Tensor,
+    layer_bias: torch.Tensor | None,
     residual: torch.Tensor | None,
     weight: torch.Tensor,
     bias: torch.Tensor,
@@ -181,6 +182,7 @@ def swish_norm(
     mean, scale = x.new_empty(x.shape[0]), x.new_empty(x.shape[0])
     core_for().swish_norm(
         array(x),
+        _optional(layer_bias),
         _optional(residual),
         array(weight),
         array(bias),
@@ -198,19 +200,22 @@ def swish_norm_backward(
     grad: torch.Tensor,
     grad_total: torch.Tensor | None,
     x: torch.Tensor,
+    layer_bias: torch.Tensor | None,
     residual: torch.Tensor | None,
     weight: torch.Tensor,
     mean: torch.Tensor,
     scale: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients to x, to the residual (the same where `total` has none, and empty then), to weight and bias."""
+) -> tuple[torch.Tensor, ...]:
+    """Gradients to x, to the residual (the same without `grad_total`, and empty then), to weight and both biases."""
     to_x = torch.empty_like(x, memory_format=torch.contiguous_format)
     to_residual = x.new_empty((0, 0)) if grad_total is None else torch.empty_like(to_x)
     to_weight, to_bias = torch.empty_like(weight), torch.empty_like(weight)
+    to_layer_bias = weight.new_empty(0) if layer_bias is None else torch.empty_like(weight)
     core_for().swish_norm_backward(
         array(grad),
         _optional(grad_total),
         array(x),
+        _optional(layer_bias),
         _optional(residual),
         array(weight),
         array(mean),
@@ -219,9 +224,10 @@ def swish_norm_backward(
         None if grad_total is None else to_residual.numpy(),
         to_weight.numpy(),
         to_bias.numpy(),
+        None if layer_bias is None else to_layer_bias.numpy(),
         threads(),
     )
-    return to_x, to_residual, to_weight, to_bias
+    return to_x, to_residual, to_weight, to_bias, to_layer_bias
 
 
 def composite_prior(

@@ -16,10 +16,11 @@ def swish_norm(
     bias: torch.Tensor,
     *,
     eps: float = 1e-5,
+    layer_bias: torch.Tensor | None = None,
     residual: torch.Tensor | None = None,
     with_total: bool = False,
 ) -> Any:
-    """Layer norm of swish(x + residual): a layer's activation in RecVAE's encoder, in one pass over its rows.
+    """Layer norm of swish(x + layer_bias + residual): a layer's activation in RecVAE's encoder, row by row.
 
     Parameters
     ----------
@@ -29,6 +30,8 @@ def swish_norm(
         Of the layer norm.
     eps : float
         Added to the variance, positive.
+    layer_bias : torch.Tensor, (hidden,), optional
+        Of the layer whose product gives `x`; added here, it costs nothing, and nothing for its gradient.
     residual : torch.Tensor, (batch, hidden), optional
         The sum of the layers before.
     with_total : bool
@@ -46,8 +49,8 @@ def swish_norm(
 
     Notes
     -----
-    Equivalent to ``layer_norm(silu(x + residual), (hidden,), weight, bias, eps)``, and ``residual + h``. Gradients go
-    to all tensors; what lies between is made a second time for them. Deterministic.
+    Equivalent to ``layer_norm(silu(x + layer_bias + residual), (hidden,), weight, bias, eps)``, and ``residual + h``.
+    Gradients go to all tensors; what lies between is made a second time for them. Deterministic.
 
     Examples
     --------
@@ -62,6 +65,8 @@ def swish_norm(
         raise ValueError("x: expected at least one column")
     check_vector(weight, "weight", hidden)
     check_vector(bias, "bias", hidden)
+    if layer_bias is not None:
+        check_vector(layer_bias, "layer_bias", hidden)
     if not isinstance(eps, (int, float)) or not eps > 0:
         raise ValueError(f"eps: expected a positive number, got {eps!r}")
     if residual is None:
@@ -69,17 +74,17 @@ def swish_norm(
             raise ValueError("with_total: expected a residual, without which the sum is the result")
     elif check_tensor(residual, "residual").shape != x.shape:
         raise ValueError(f"residual: expected shape {tuple(x.shape)}, as x has, got {tuple(residual.shape)}")
-    dtype = working_dtype(x, weight, bias, residual)
-    past = None if residual is None else residual.to(dtype)
-    found = activation(x.to(dtype), past, weight.to(dtype), bias.to(dtype), float(eps), bool(with_total))
+    dtype = working_dtype(x, weight, bias, layer_bias, residual)
+    added, past = (None if t is None else t.to(dtype) for t in (layer_bias, residual))
+    found = activation(x.to(dtype), added, past, weight.to(dtype), bias.to(dtype), float(eps), bool(with_total))
     return found[:2] if with_total else found[0]
 
 
 @operator(
     "swish_norm",
-    "(Tensor x, Tensor? residual, Tensor weight, Tensor bias, float eps, bool with_total)"
+    "(Tensor x, Tensor? layer_bias, Tensor? residual, Tensor weight, Tensor bias, float eps, bool with_total)"
     " -> (Tensor, Tensor, Tensor, Tensor)",
-    fake=lambda x, residual, weight, bias, eps, with_total: (
+    fake=lambda x, layer_bias, residual, weight, bias, eps, with_total: (
         like(x),
         like(x, with_total),
         x.new_empty(x.shape[0]),
@@ -88,6 +93,7 @@ def swish_norm(
 )
 def activation(
     x: torch.Tensor,
+    layer_bias: torch.Tensor | None,
     residual: torch.Tensor | None,
     weight: torch.Tensor,
     bias: torch.Tensor,
@@ -96,36 +102,44 @@ def activation(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The activation, its sum with the residual (empty if not asked for), and every row's mean and 1 / deviation."""
     if _native.is_native(x):
-        return _native.swish_norm(x, residual, weight, bias, eps, with_total)
-    s = torch.nn.functional.silu(x if residual is None else x + residual)
+        return _native.swish_norm(x, layer_bias, residual, weight, bias, eps, with_total)
+    s = torch.nn.functional.silu(_before(x, layer_bias, residual))
     h, mean, scale = torch.native_layer_norm(s, (x.shape[1],), weight, bias, eps)
     return h, residual + h if residual is not None and with_total else x.new_empty((0, 0)), mean[:, 0], scale[:, 0]
 
 
+def _before(x: torch.Tensor, layer_bias: torch.Tensor | None, residual: torch.Tensor | None) -> torch.Tensor:
+    """What swish is taken of."""
+    t = x if layer_bias is None else x + layer_bias
+    return t if residual is None else t + residual
+
+
 @operator(
     "swish_norm_backward",
-    "(Tensor grad, Tensor? grad_total, Tensor x, Tensor? residual, Tensor weight, Tensor mean, Tensor scale)"
-    " -> (Tensor, Tensor, Tensor, Tensor)",
-    fake=lambda grad, grad_total, x, residual, weight, mean, scale: (
+    "(Tensor grad, Tensor? grad_total, Tensor x, Tensor? layer_bias, Tensor? residual, Tensor weight, Tensor mean,"
+    " Tensor scale) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    fake=lambda grad, grad_total, x, layer_bias, residual, weight, mean, scale: (
         like(x),
         like(x, grad_total is not None),
         like(weight),
         like(weight),
+        like(weight, layer_bias is not None),
     ),
 )
 def activation_backward(
     grad: torch.Tensor,
     grad_total: torch.Tensor | None,
     x: torch.Tensor,
+    layer_bias: torch.Tensor | None,
     residual: torch.Tensor | None,
     weight: torch.Tensor,
     mean: torch.Tensor,
     scale: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients to x, to the residual (empty without `grad_total`: the same as to x), to weight and bias."""
+) -> tuple[torch.Tensor, ...]:
+    """Gradients to x, to the residual (empty without `grad_total`: the same as to x), to weight and both biases."""
     if _native.is_native(x):
-        return _native.swish_norm_backward(grad, grad_total, x, residual, weight, mean, scale)
-    t = x if residual is None else x + residual
+        return _native.swish_norm_backward(grad, grad_total, x, layer_bias, residual, weight, mean, scale)
+    t = _before(x, layer_bias, residual)
     share = torch.sigmoid(t)
     s = t * share
     normal = (s - mean[:, None]) * scale[:, None]
@@ -134,24 +148,27 @@ def activation_backward(
     change = g - g.mean(1, keepdim=True) - normal * (g * normal).mean(1, keepdim=True)
     to_x = change * scale[:, None] * (share + s * (1 - share))
     to_residual = x.new_empty((0, 0)) if grad_total is None else to_x + grad_total
-    return to_x, to_residual, (given * normal).sum(0), given.sum(0)
+    to_layer_bias = weight.new_empty(0) if layer_bias is None else to_x.sum(0)
+    return to_x, to_residual, (given * normal).sum(0), given.sum(0), to_layer_bias
 
 
 def _setup(ctx: Any, inputs: Any, output: Any) -> None:
-    x, residual, weight, _bias, _eps, ctx.with_total = inputs
-    ctx.save_for_backward(x, residual, weight, output[2], output[3])
+    x, layer_bias, residual, weight, _bias, _eps, ctx.with_total = inputs
+    ctx.save_for_backward(x, layer_bias, residual, weight, output[2], output[3])
     ctx.set_materialize_grads(False)
 
 
 def _backward(ctx: Any, grad: torch.Tensor | None, grad_total: torch.Tensor | None, *_: Any) -> Any:
-    x, residual, weight, mean, scale = ctx.saved_tensors
+    x, layer_bias, residual, *rest = ctx.saved_tensors
     if grad is None:
         grad = torch.zeros_like(x)
     total = grad_total if ctx.with_total else None
-    to_x, to_residual, to_weight, to_bias = activation_backward(grad, total, x, residual, weight, mean, scale)
+    found = activation_backward(grad, total, x, layer_bias, residual, *rest)
+    to_x, to_residual, to_weight, to_bias, to_layer_bias = found
     if total is None:  # x and residual are the same to it
         to_residual = to_x
-    return to_x, to_residual if residual is not None else None, to_weight, to_bias, None, None
+    past = None if residual is None else to_residual
+    return to_x, None if layer_bias is None else to_layer_bias, past, to_weight, to_bias, None, None
 
 
 activation.register_autograd(_backward, setup_context=_setup)
