@@ -121,10 +121,10 @@ def low_rank_gowalla() -> str:
         chosen = ", ".join(f"{k} {v:.4g}" for k, v in row["chosen"].items() if isinstance(v, (int, float)))
         figures = [f"{row['test'][metric]:.4f}" for metric in ("recall@20", "ndcg@20")]
         residual = "" if row["residual"] is None else f"{row['residual']:.0e}"
-        lines.append([row["model"], chosen, row["rank"] or "full", *figures, residual])
+        lines.append([row["model"], chosen, row.get("points", 1), row["rank"] or "full", *figures, residual])
         name, value = row["model"], row["test"]["ndcg@20"]
         ndcg[name] = max(ndcg.get(name, 0.0), value)
-    head = ["model", "hyperparameters", "rank", "Recall@20", "NDCG@20", "residual"]
+    head = ["model", "hyperparameters", "points tried", "rank", "Recall@20", "NDCG@20", "residual"]
     return table(head, lines) + f"\n\n{where(found)}." + _order(ndcg)
 
 

@@ -74,6 +74,8 @@ def case(shape: str, what: str) -> dict[str, Callable[[], Any]]:
             "fastlae": lambda: of_scores(lambda: F.multinomial_nll(z, x)),
             "torch, dense batch": lambda: of_scores(lambda: plain_nll(z, sparse.to_dense())),
         }
+    if what in ("swish_norm", "composite_prior_logpdf"):
+        return encoder_case(what, rows, leaf)
     step = what.partition(", ")[2]
     z = leaf(rows, LATENT, wanted=step != "decoder")
     W, b = (leaf(*size, scale=0.05, wanted=step != "encoder") for size in ((items, LATENT), (items,)))
@@ -105,6 +107,44 @@ def case(shape: str, what: str) -> dict[str, Callable[[], Any]]:
     }
 
 
+def encoder_case(what: str, rows: int, leaf: Callable[..., Any]) -> dict[str, Callable[[], Any]]:
+    """What else a step of RecVAE's encoder takes, whatever the number of items."""
+    import torch
+
+    from fastlae.nn import functional as F
+
+    if what == "swish_norm":
+        leaves = [leaf(rows, HIDDEN), leaf(HIDDEN), leaf(HIDDEN), leaf(HIDDEN), leaf(rows, HIDDEN)]
+
+        def ours() -> Any:
+            x, w, b, c, r = leaves
+            return F.swish_norm(x, w, b, layer_bias=c, residual=r, with_total=True)
+
+        def plain() -> Any:
+            x, w, b, c, r = leaves
+            h = torch.nn.functional.layer_norm(torch.nn.functional.silu(x + c + r), (HIDDEN,), w, b)
+            return h, r + h
+    else:
+        leaves = [leaf(rows, LATENT)]
+        mu, logvar = leaf(rows, LATENT, wanted=False), leaf(rows, LATENT, wanted=False)
+        weights = torch.tensor([0.15, 0.75, 0.1]).log()[:, None, None]
+
+        def ours() -> Any:
+            return (F.composite_prior_logpdf(leaves[0], mu, logvar),)
+
+        def plain() -> Any:
+            z = leaves[0]
+            normals = [(torch.zeros(()), torch.zeros(())), (mu, logvar), (torch.zeros(()), torch.tensor(10.0))]
+            logs = [-0.5 * (1.8378770664 + lv + (z - m).square() / lv.exp()) for m, lv in normals]
+            return (torch.logsumexp(torch.stack(logs) + weights, 0).sum(1),)
+
+    def with_gradients(function: Callable[[], Any]) -> Any:
+        out = function()
+        return (*out, *torch.autograd.grad(out, leaves, [torch.ones_like(t) for t in out]))
+
+    return {"fastlae": lambda: with_gradients(ours), "torch": lambda: with_gradients(plain)}
+
+
 def compare(shape: str, what: str) -> dict[str, Any]:
     """Equal values and gradients, then memory of one call and seconds in turns."""
     import warnings
@@ -130,7 +170,8 @@ def main() -> None:
     rows = []
     steps = [f"linear_multinomial_nll, {step}" for step in ("encoder", "decoder", "both")]
     for shape in SHAPES:
-        for what in ("sparse_linear", "multinomial_nll", *steps):
+        more = ("swish_norm", "composite_prior_logpdf") if shape == next(iter(SHAPES)) else ()  # no items in them
+        for what in ("sparse_linear", "multinomial_nll", *steps, *more):
             with Worker() as worker:
                 found = worker.call("bench.nn_functional:compare", shape, what)
             found.pop("peak_gb")
