@@ -119,10 +119,15 @@ SymmetricView<T> symmetric(const py::array& a, const char* name, std::int64_t n,
   return view;
 }
 
+/// Whether row pointers ascend from 0 to nnz, and indices in each row from 0 on to less than `cols`.
+template <class Pointer>
+bool rows_ascend(const Pointer* indptr, std::int64_t rows, const std::int32_t* indices, std::int64_t nnz,
+                 std::int64_t cols, int num_threads);
+
 /// A CSR matrix from its three arrays (values may be None: all 1). Indices are checked: in range and ascending.
 template <class T>
 CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::object& values, std::int64_t cols,
-               const char* name) {
+               const char* name, int num_threads = 1) {
   CsrView<T> view;
   view.rows = indptr.ndim() == 1 ? indptr.shape(0) - 1 : -1;
   if (view.rows < 0) reject(name, "row pointers of int64", indptr);
@@ -131,18 +136,8 @@ CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::obje
   const std::int64_t nnz = view.indptr[view.rows];
   view.indices = vector<const std::int32_t>(indices, name, nnz);
   if (!values.is_none()) view.values = vector<const T>(values.cast<py::array>(), name, nnz);
-  bool sound = view.indptr[0] == 0;
-  for (std::int64_t u = 0; u < view.rows && sound; ++u) {
-    sound = view.indptr[u] <= view.indptr[u + 1] && view.indptr[u + 1] <= nnz;
-    if (!sound || view.indptr[u] == view.indptr[u + 1]) continue;
-    const std::int32_t* const row = view.indices + view.indptr[u];
-    const std::int64_t length = view.indptr[u + 1] - view.indptr[u];
-    sound = row[0] >= 0 && row[length - 1] < cols;
-    bool ascending = true;  // no way out of the loop, so that it is compiled to vectors
-    for (std::int64_t e = 1; e < length; ++e) ascending &= row[e - 1] < row[e];
-    sound &= ascending;
-  }
-  if (!sound) throw py::value_error(std::string(name) + ": row pointers or column indices are out of order or range");
+  if (!rows_ascend(view.indptr, view.rows, view.indices, nnz, cols, num_threads))
+    throw py::value_error(std::string(name) + ": row pointers or column indices are out of order or range");
   return view;
 }
 
@@ -165,6 +160,7 @@ auto dispatch_stored(const py::array& a, const char* name, F&& f) {
 // One function per file of this folder.
 void register_als(py::module_& m);
 void register_composite_prior(py::module_& m);
+void register_csr_state(py::module_& m);
 void register_factors(py::module_& m);
 void register_gram(py::module_& m);
 void register_gram_product(py::module_& m);
@@ -172,7 +168,6 @@ void register_knn_graph(py::module_& m);
 void register_multinomial(py::module_& m);
 void register_packed(py::module_& m);
 void register_product(py::module_& m);
-void register_row_state(py::module_& m);
 void register_rows(py::module_& m);
 void register_score(py::module_& m);
 void register_slim(py::module_& m);

@@ -62,7 +62,7 @@ PYBIND11_MODULE(_core, m) {
   register_packed(m);
   register_weights(m);
   register_product(m);
-  register_row_state(m);
+  register_csr_state(m);
   register_rows(m);
   register_score(m);
   register_topk(m);

@@ -7,6 +7,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from . import _core
 from .errors import CudaError
 
@@ -52,9 +54,19 @@ def _cublas_path() -> str:
         return ""
 
 
-def row_state(indices: Any, values: Any, cols: int) -> int:
-    """Of one row's entries: 0 if they are not in canonical form (or not contiguous), 1 if all are 1, else 2."""
-    return int(_core.row_state(indices, values, cols))
+def csr_state(indptr: Any, indices: Any, values: Any, cols: int) -> int:
+    """Of a CSR matrix: 0 if it is not in canonical form (or its arrays not contiguous), 1 if all values are 1, else 2.
+
+    Canonical: indices of int32 in range and ascending in every row, values of float32 or float64, finite and not zero.
+    """
+    return int(_core.csr_state(indptr, indices, values, cols))
+
+
+def column_counts(indices: Any, cols: int) -> Any:
+    """How many entries every column has, int64."""
+    counts = np.zeros(cols, np.int64)
+    _core.column_counts(indices, counts)
+    return counts
 
 
 def instruction_set() -> str:

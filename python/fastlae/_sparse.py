@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from ._backend import row_state
+from ._backend import column_counts, csr_state
 
 
 class Csr(NamedTuple):
@@ -31,6 +31,10 @@ class Csr(NamedTuple):
     def dense_values(self, dtype: Any) -> NDArray[Any]:
         """The values as an array, ones written out."""
         return np.ones(self.nnz, dtype) if self.values is None else self.values.astype(dtype, copy=False)
+
+    def item_counts(self) -> NDArray[np.float64]:
+        """Users of every item."""
+        return np.asarray(column_counts(self.indices, self.shape[1]), dtype=np.float64)
 
     def scipy(self, dtype: Any = np.float32) -> sp.csr_matrix[Any]:
         """The same as a scipy matrix."""
@@ -96,10 +100,12 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
         dtype = np.float64 if X.dtype == np.float64 else np.float32
     if X.shape[1] >= 2**31 or X.shape[0] >= 2**31:
         raise ValueError(f"{name}: at most 2**31 - 1 users and items, got shape {X.shape}")
-    if sparse and X.format == "csr" and X.shape[0] == 1 and X.dtype == dtype:
-        row = _sound_row(X)
-        if row is not None:
-            return row
+    if sparse and X.format == "csr" and X.dtype == dtype and len(X.indptr) == X.shape[0] + 1:
+        # The usual case, looked through once; to build a scipy matrix takes longer than that, for one user above all.
+        state = csr_state(X.indptr, X.indices, X.data, X.shape[1])
+        if state:
+            indptr = X.indptr.astype(np.int64, copy=False)
+            return Csr(indptr, X.indices, None if state == 1 else X.data, (int(X.shape[0]), int(X.shape[1])))
     with np.errstate(over="ignore"):  # what is too large for dtype becomes infinite, and is refused below
         A = _to_csr(X, name, dtype) if sparse else sp.csr_matrix(X.astype(dtype))
         if not A.has_canonical_format or (A.data == 0).any():
@@ -112,18 +118,6 @@ def _convert(X: Any, name: str, dtype: Any) -> Csr:
     indptr = np.ascontiguousarray(A.indptr, dtype=np.int64)
     indices = np.ascontiguousarray(A.indices, dtype=np.int32)
     return Csr(indptr, indices, values, (int(A.shape[0]), int(A.shape[1])))
-
-
-def _sound_row(X: Any) -> Csr | None:
-    """One user's row if nothing is wrong with it, else None. Building a scipy matrix takes longer than these checks."""
-    indptr, indices, data, shape = X.indptr, X.indices, X.data, X.shape
-    nnz = len(indices)
-    if len(indptr) != 2 or indptr[0] != 0 or indptr[1] != nnz or indices.dtype != np.int32:
-        return None
-    state = row_state(indices, data, shape[1])
-    if state == 0:
-        return None
-    return Csr(np.array((0, nnz), np.int64), indices, None if state == 1 else data, (1, int(shape[1])))
 
 
 def _to_csr(X: Any, name: str, dtype: Any) -> Any:

@@ -15,7 +15,7 @@ from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..evaluation import evaluate
 from ..ops.gram import check_float
-from ..ops.implicit_slim import frequent_items, implicit_slim_checked, item_counts, slim_scales
+from ..ops.implicit_slim import frequent_items, implicit_slim_checked, slim_scales
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from .vectors import Array, VectorModel
@@ -110,7 +110,7 @@ class EmbeddingModel(VectorModel):
             f"embeddings of {csr.shape} users, items in {self.dim} dimensions",
             "A smaller dim needs less.",
         )
-        counts = np.bincount(csr.indices, minlength=csr.shape[1]).astype(np.float64)
+        counts = csr.item_counts()
         best: dict[str, Any] | None = None
         best_score = -np.inf
         for step, learned in enumerate(self._with_progress(self._sweeps(csr)), start=1):
@@ -170,7 +170,7 @@ class EmbeddingModel(VectorModel):
             dtype=dtype,
             num_threads=threads,
         )
-        kept = frequent_items(item_counts(X), parameters.slim_min_count)
+        kept = frequent_items(X.item_counts(), parameters.slim_min_count)
         return lambda E: implicit_slim_checked(E, X, ridge, scale, alpha, kept, threads)
 
     def _noise(self, rows: int, scale: float = 1.0, stream: int = 0) -> Array:

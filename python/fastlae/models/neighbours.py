@@ -120,7 +120,7 @@ class ItemKNN(LinearAutoencoder):
         W = _listed(*lists, n).T.tocsr()
         if self.normalize:
             _rows_to_one(W)
-        counts = np.bincount(csr.indices, minlength=n).astype(np.float64)
+        counts = csr.item_counts()
         learned = {"item_counts_": counts, "form_": "sparse", "storage_": "full", "_weights": W}
         self.__dict__ = {**self.get_params(), **learned}
         _log.info("%r: fitted %d users x %d items, %d weights", self, *csr.shape, W.nnz)

@@ -41,7 +41,7 @@ class Popularity(Recommender):
 
     def _fit(self, X: Any) -> None:
         csr = as_csr(X, nonnegative=True)
-        self.counts_ = np.bincount(csr.indices, minlength=csr.shape[1]).astype(np.float64)
+        self.counts_ = csr.item_counts()
 
     def _score(self, X: Any) -> NDArray[np.float32]:
         self._check_fitted("counts_")

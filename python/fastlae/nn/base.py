@@ -223,7 +223,7 @@ class NeuralRecommender(VectorModel):
                 parts["refresh"] = refresh
 
             own = {k: v for k, v in self.__dict__.items() if not (k.startswith("_") or k.endswith("_"))}
-            counts = np.bincount(csr.indices, minlength=csr.shape[1]).astype(np.float64)
+            counts = csr.item_counts()
             now = type(self)(**self.get_params())  # the model as it is after an epoch
             now.__dict__ |= {"module_": module, "item_counts_": counts, "_shape": csr.shape}
             if isinstance(X, Interactions):

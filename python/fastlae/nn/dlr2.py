@@ -297,7 +297,7 @@ class DLR2(Recommender):
             steps = -(-drawn // self.batch_size)
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(int(self.warmup), self.epochs * steps))
             own = {k: v for k, v in self.__dict__.items() if not (k.startswith("_") or k.endswith("_"))}
-            counts = np.bincount(known.csr.indices, minlength=known.csr.shape[1]).astype(np.float64)
+            counts = known.csr.item_counts()
             learned: dict[str, Any] = {"module_": module, "item_counts_": counts, "_histories": known}
             now = type(self)(**self.get_params())  # the model as it is after an epoch
             now.__dict__ |= {**learned, "interactions_": X._without_timestamps()}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._sparse import as_csr
 from .._threads import resolve_threads
-from ..ops.implicit_slim import frequent_items, implicit_slim_checked, item_counts, slim_scales
+from ..ops.implicit_slim import frequent_items, implicit_slim_checked, slim_scales
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 
@@ -101,7 +101,7 @@ class ImplicitSLIMRefresh:
                 )
         self._threads = resolve_threads(num_threads)
         self._alpha = check_number(alpha, "alpha", 0)
-        self._kept = frequent_items(item_counts(self._X), min_count)
+        self._kept = frequent_items(self._X.item_counts(), min_count)
         self._ridge, self._scale = slim_scales(
             self._X, l2=l2, diagonal=diagonal, base=base, dropout=dropout, dtype=np.float32, num_threads=self._threads
         )

@@ -106,7 +106,7 @@ def implicit_slim(
     weight = check_number(alpha, "alpha", 0)
 
     def parts(csr: Csr, dtype: Any = np.float32) -> Parts:
-        counts = item_counts(csr)
+        counts = csr.item_counts()
         ridge, scale = slim_scales(
             csr,
             l2=l2,
@@ -176,15 +176,6 @@ def solve_semidefinite(S: NDArray[Any], alpha: float, right: NDArray[Any]) -> Ve
         return np.asarray(vectors @ ((vectors.T @ right.astype(np.float64)) / np.maximum(values, 1.0)[:, None]))
 
 
-def item_counts(X: Csr) -> Vector:
-    """Users of every item."""
-    counts = np.zeros(X.shape[1], np.int64)
-    step = max(1 << 18, X.shape[1])
-    for begin in range(0, X.nnz, step):  # by pieces: NumPy makes a copy of 8 bytes an entry, which stays in cache
-        counts += np.bincount(X.indices[begin : begin + step], minlength=X.shape[1])
-    return counts.astype(np.float64)
-
-
 def slim_scales(
     X: Csr,
     *,
@@ -208,7 +199,7 @@ def slim_scales(
     if base == "ease" and p != 0:
         raise ValueError(f"dropout: base='ease' has none, got {dropout!r}; 'edlae' and 'dlae' do")
     if X.values is None:
-        d = item_counts(X) if counts is None else counts
+        d = X.item_counts() if counts is None else counts
     else:
         squares = X.values.astype(np.float64) ** 2
         d = np.bincount(X.indices, weights=squares, minlength=n).astype(np.float64, copy=False)
