@@ -46,7 +46,7 @@ def ndcg(model: Any, train: Any, targets: Any) -> float:
 def spectral_grid(k: int = K) -> Iterator[tuple[str, Any]]:
     """Unfitted models of the spectral family. Shrinkages are on the scale of σ, ridges on that of σ²."""
     for rank in [r for r in (50, 100, 200, 400) if r <= k]:
-        for l2 in (0.0, 300.0, 1000.0, 3000.0):
+        for l2 in (0.0, 1000.0, 3000.0, 10000.0):
             yield "LRR", fastlae.LRR(k=rank, l2=l2)
     for l2 in (3.0, 10.0, 20.0, 40.0):
         yield "RegularizedPCA", fastlae.RegularizedPCA(k=k, l2=l2)
@@ -216,7 +216,7 @@ def ordering() -> None:
 def large_grid() -> Iterator[tuple[str, Any]]:
     """Unfitted models of the spectral family for a catalogue of some 30,000 items."""
     k = LARGE
-    for rank, l2 in itertools.product((250, 500, k), (40.0, 100.0, 300.0)):
+    for rank, l2 in itertools.product((250, 500, k), (100.0, 300.0, 1000.0)):
         yield "LRR", fastlae.LRR(k=rank, l2=l2)
     for l2 in (5.0, 10.0, 20.0):
         yield "RegularizedPCA", fastlae.RegularizedPCA(k=k, l2=l2)

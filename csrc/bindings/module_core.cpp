@@ -1,4 +1,6 @@
 // The compiled module: its table of contents, its errors, and what every call gets.
+#include <utility>
+
 #include "arrays.hpp"
 #include "fastlae/errors.hpp"
 
@@ -16,6 +18,9 @@ void set_progress(const py::object& callback) {
   Py_XDECREF(before);
 }
 
+/// Whether calls of this thread run on OpenMP's threads.
+thread_local bool openmp = false;
+
 /// Looks for Ctrl-C and passes the share of the work on; true if an error is set, which Cancelled becomes.
 bool poll(double done) {
   const py::gil_scoped_acquire gil;
@@ -32,6 +37,7 @@ Context make_context(int num_threads) {
   if (num_threads < 1) throw py::value_error("num_threads: expected at least 1, got " + std::to_string(num_threads));
   Context context;
   context.num_threads = num_threads;
+  context.openmp = openmp;
   context.poll = poll;
   return context;
 }
@@ -53,6 +59,9 @@ PYBIND11_MODULE(_core, m) {
       if (!PyErr_Occurred()) PyErr_SetNone(PyExc_KeyboardInterrupt);
     }
   });
+  m.def(
+      "use_openmp", [](bool wanted) { return std::exchange(openmp, wanted); }, py::arg("wanted"),
+      "whether this thread's calls run on the threads of a loaded OpenMP runtime; what it was before");
   m.def("set_progress", &set_progress, py::arg("callback").none(true),
         "kernels call this with the share of their work that is done, whenever they look for Ctrl-C; None: nobody");
   register_als(m);

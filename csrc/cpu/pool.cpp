@@ -1,5 +1,6 @@
 #include "pool.hpp"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -65,6 +66,33 @@ void Pool::run(int parts, void (*task)(void*, int), void* argument) {
       std::this_thread::yield();
   }
   busy_.store(false, std::memory_order_release);
+}
+
+bool run_on_openmp(int threads, int parts, void (*task)(void*, int), void* argument) {
+  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+  using Number = int (*)();
+  // What is loaded so that all may use it, or under the runtime's usual name.
+  static void* const runtime = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
+  static const auto look_up = [](const char* name) {
+    void* const found = dlsym(RTLD_DEFAULT, name);
+    return found || !runtime ? found : dlsym(runtime, name);
+  };
+  static const auto parallel = reinterpret_cast<Parallel>(look_up("GOMP_parallel"));
+  static const auto thread_number = reinterpret_cast<Number>(look_up("omp_get_thread_num"));
+  static const auto team_size = reinterpret_cast<Number>(look_up("omp_get_num_threads"));
+  if (!parallel || !thread_number || !team_size) return false;
+  struct Call {
+    int parts;
+    void (*task)(void*, int);
+    void* argument;
+  } call{parts, task, argument};
+  parallel(
+      [](void* given) {
+        const Call& own = *static_cast<const Call*>(given);
+        for (int part = thread_number(); part < own.parts; part += team_size()) own.task(own.argument, part);
+      },
+      &call, static_cast<unsigned>(threads), 0);
+  return true;
 }
 
 void Pool::grow(int workers) {

@@ -38,4 +38,11 @@ class Pool {
   std::deque<std::condition_variable> wake_;  // of every worker: only those with a part are woken
 };
 
+/// The same on the threads of an OpenMP runtime with GNU's entry points, if the process has loaded one, else false.
+///
+/// To be used between calls of a library that computes on those threads (torch): they spin for some milliseconds after
+/// a region of their own, and our workers would share the cores with them. `threads` is that library's number, since a
+/// region of fewer ends the others. Not safe to fork, as the runtime is not.
+bool run_on_openmp(int threads, int parts, void (*task)(void* argument, int part), void* argument);
+
 }  // namespace fastlae

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,19 @@ def _cublas_path() -> str:
         return str(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
     except Exception:  # whatever it is, our own products do
         return ""
+
+
+@contextlib.contextmanager
+def openmp_threads() -> Iterator[None]:
+    """Kernels that this thread calls within run on the threads of the OpenMP runtime that the process has loaded.
+
+    Between calls of torch: its threads spin for some milliseconds after each of them, and ours would wait for a core.
+    """
+    before = _core.use_openmp(True)
+    try:
+        yield
+    finally:
+        _core.use_openmp(before)
 
 
 def csr_state(indptr: Any, indices: Any, values: Any, cols: int) -> int:

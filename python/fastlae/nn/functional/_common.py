@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from ..._backend import openmp_threads
+
 
 def check_tensor(tensor: Any, name: str, ndim: int | None = None) -> torch.Tensor:
     """Refuse what is no strided tensor of floating-point numbers."""
@@ -33,12 +35,12 @@ def working_dtype(*tensors: torch.Tensor | None) -> torch.dtype:
 
 
 def exact(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator's body, which computes in the dtype that it is given, whatever autocast would have."""
+    """An operator's body: it computes in the dtype that it is given, whatever autocast would, on torch's threads."""
 
     @functools.wraps(function)
     def body(*args: Any, **kwargs: Any) -> Any:
         device = next(a.device.type for a in args if isinstance(a, torch.Tensor))
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(device, enabled=False), openmp_threads():
             return function(*args, **kwargs)
 
     return body
