@@ -217,7 +217,13 @@ def test_composite_prior(per_coordinate, weights):
     )
 
 
-# The activation.
+# Dense layers and their activation.
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 4), (1, 1, 1), (70, 700, 33)])
+def test_linear(shape):
+    batch, columns, width = shape
+    compare(F.linear, torch.nn.functional.linear, normal(batch, columns), normal(width, columns, seed=2))
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (1, 1), (3, 600), (70, 33)])
@@ -304,6 +310,7 @@ def test_csr_tensors_take():
         (lambda x, W: F.edlae_weights(spd(), l2=[1.0, 2.0], dropout=0.5), ValueError, "l2: expected shape"),
         (lambda x, W: F.edlae_weights(spd(), l2="much", dropout=0.5), TypeError, "l2: "),
         (lambda x, W: F.composite_prior_logpdf(W, W, W[:2]), ValueError, "logvar_old: "),
+        (lambda x, W: F.linear(W, W.T), ValueError, "weight: expected 5 columns"),
         (lambda x, W: F.swish_norm(W, W[0], W[:, 0]), ValueError, "bias: expected shape"),
         (lambda x, W: F.swish_norm(W, W[0], W[0], layer_bias=W[:, 0]), ValueError, "layer_bias: expected shape"),
         (lambda x, W: F.swish_norm(W, W[0], W[0], eps=0.0), ValueError, "eps: "),

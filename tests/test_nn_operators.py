@@ -7,6 +7,7 @@ from importlib import import_module
 import pytest
 import torch
 
+from fastlae import _core
 from fastlae.nn import functional as F
 from fastlae.nn.functional import gram, inverse, multinomial, prior
 from torch_cases import BATCH, HIDDEN, ITEMS, normal, rows, spd, symmetric
@@ -14,6 +15,7 @@ from torch_cases import BATCH, HIDDEN, ITEMS, normal, rows, spd, symmetric
 # The package's functions have the same names as their modules.
 sparse_linear = import_module("fastlae.nn.functional.sparse_linear")
 swish_norm = import_module("fastlae.nn.functional.swish_norm")
+linear = import_module("fastlae.nn.functional.linear")
 # torch's compiler warns of what it imports, and of what it looks at itself
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -76,6 +78,15 @@ def cases(dtype=torch.float64):
         "composite_prior_logpdf_backward": (
             prior.logpdf_backward,
             (grad, plain[0], plain[0], plain[0], *prior_options, True, True),
+        ),
+        "linear": (linear.product, (z, leaf(4, HIDDEN, seed=6))),
+        "linear_backward": (
+            linear.product_backward,
+            (normal(BATCH, 4, dtype=dtype), plain[0], plain[1][:4], True, True),
+        ),
+        "linear_backward to weight": (
+            linear.product_backward,
+            (normal(BATCH, 4, dtype=dtype), plain[0], plain[1][:4], False, True),
         ),
         "swish_norm": (
             swish_norm.activation,
@@ -142,7 +153,7 @@ def test_gradcheck_of_compositions():
 
 def model_loss(x, W1, b1, W2, b2, mu, logvar):
     hidden = torch.tanh(F.sparse_linear(x, W1, b1, normalize=True, dropout=0.5, seed=3))
-    hidden = F.swish_norm(hidden, b1, b1, layer_bias=b1, residual=mu, with_total=True)[1]
+    hidden = F.swish_norm(F.linear(hidden, W2[:HIDDEN]), b1, b1, layer_bias=b1, residual=mu, with_total=True)[1]
     prior_part = F.composite_prior_logpdf(hidden, mu, logvar)
     return (F.linear_multinomial_nll(hidden, W2, b2, x) - prior_part + F.multinomial_nll(hidden @ W2.T, x)).mean()
 
@@ -227,6 +238,22 @@ def test_what_is_not_asked_for_is_not_computed(name, monkeypatch):
         assert calls == []
 
 
+def test_kernels_run_on_torchs_threads_within_an_operator_alone(monkeypatch):
+    """Theirs spin after every region, and ours would share the cores with them."""
+    states = []
+    native = sparse_linear._native.sparse_linear
+
+    def spy(*arguments):
+        states.append(_core.use_openmp(True))
+        return native(*arguments)
+
+    monkeypatch.setattr(sparse_linear._native, "sparse_linear", spy)
+    _, x = rows()
+    F.sparse_linear(x, normal(ITEMS, HIDDEN))
+    assert states == [True]
+    assert _core.use_openmp(False) is False
+
+
 @pytest.fixture
 def threads():
     before = torch.get_num_threads()
@@ -244,7 +271,7 @@ def test_the_same_bits_for_any_number_of_threads(threads):
         layer = F.sparse_linear(x, W, normalize=True, dropout=0.5, seed=1)
         losses = F.linear_multinomial_nll(z, W, b, x), F.multinomial_nll(layer @ W.detach().T, x)
         h, total = F.swish_norm(z, w, w, layer_bias=w, residual=layer, with_total=True)
-        density = F.composite_prior_logpdf(total, z, h)
+        density = F.composite_prior_logpdf(F.linear(total, W[:40]), z, h)
         everything = losses[0].sum() + losses[1].sum() + density.sum() + (h * total).sum()
         return [layer, *losses, h, total, density, F.gram_product(W, x), *torch.autograd.grad(everything, (W, z, w, b))]
 

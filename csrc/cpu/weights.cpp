@@ -28,8 +28,8 @@ void diagonal_weights(MatrixView<const T> c, const double* alpha, const double* 
 template <class T>
 void miller_update(MatrixView<const T> h0_inverse, MatrixView<const T> v, MatrixView<const T> e1,
                    MatrixView<const T> e2, MatrixView<T> x, MatrixView<T> work, const Context& context) {
-  product<T>(h0_inverse, v, x, context);      // columns r_i
-  product<T>(h0_inverse, e1, work, context);  // columns w_i
+  product<T>({h0_inverse}, {v}, x, context);      // columns r_i
+  product<T>({h0_inverse}, {e1}, work, context);  // columns w_i
   const int64_t n = x.rows;
   constexpr int64_t width = 32;
   parallel_for(context, (n + width - 1) / width, 1, [&](int64_t block, int64_t, int) {

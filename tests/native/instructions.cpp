@@ -13,6 +13,7 @@
 #include "fastlae/knn_graph.hpp"
 #include "fastlae/metrics.hpp"
 #include "fastlae/multinomial.hpp"
+#include "fastlae/product.hpp"
 #include "fastlae/score.hpp"
 #include "fastlae/slim.hpp"
 #include "fastlae/sparse_linear.hpp"
@@ -171,6 +172,9 @@ COUNTED count_linear_multinomial_nll_backward(Inputs& in) {
   linear_multinomial_nll_backward<float>(in.grad.data(), in.lse.data(), in.latent.view(), in.embeddings.view(),
                                          in.bias.data(), in.ones, in.product.view(), in.to_bias.data(), in.one_thread);
 }
+COUNTED count_product(Inputs& in) {
+  product<float>({in.latent.view()}, {in.shared.view(), true}, in.mean.view(), in.one_thread);
+}
 COUNTED count_swish_norm(Inputs& in) {
   swish_norm<float>(in.latent.view(), in.bias.data(), in.latent.view(), in.ridge.data(), in.bias.data(), 0.1,
                     in.mean.view(), in.total.view(), in.loss.data(), in.lse.data(), in.one_thread);
@@ -216,6 +220,7 @@ constexpr Counted kCounted[] = {
     {"count_multinomial_nll_backward", count_multinomial_nll_backward},
     {"count_softmax_mean", count_softmax_mean},
     {"count_linear_multinomial_nll_backward", count_linear_multinomial_nll_backward},
+    {"count_product", count_product},
     {"count_swish_norm", count_swish_norm},
     {"count_swish_norm_backward", count_swish_norm_backward},
     {"count_composite_prior", count_composite_prior},

@@ -53,7 +53,7 @@ void check(int64_t n) {
     }
   }
   Matrix<T> square(n, n, 1);
-  product<T>(c.view(), h.view(), square.view(), context(2));
+  product<T>({c.view()}, {h.view()}, square.view(), context(2));
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < n; ++j) CHECK(square(i, j) == c(i, j), "product with the identity");
 }

@@ -72,10 +72,15 @@ class DenselyConnectedEncoder(nn.Module):
         layers, norms = list[Any](self.layers), list[Any](self.norms)
         h = before = activation(F.sparse_linear(x, self.first.weight), self.first.bias, norms[0])
         for layer, norm in zip(layers[:-1], norms[1:-1], strict=True):
-            h, before = activation(nn.functional.linear(h, layer.weight), layer.bias, norm, before, with_total=True)
-        h = activation(nn.functional.linear(h, layers[-1].weight), layers[-1].bias, norms[-1], before)
-        mean, logvar = self.both(h).chunk(2, dim=1)
+            h, before = activation(F.linear(h, layer.weight), layer.bias, norm, before, with_total=True)
+        h = activation(F.linear(h, layers[-1].weight), layers[-1].bias, norms[-1], before)
+        mean, logvar = dense(self.both, h).chunk(2, dim=1)
         return mean, logvar
+
+
+def dense(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+    """A layer with its bias, by `functional.linear`."""
+    return F.linear(x, layer.weight) + layer.bias
 
 
 def activation(
@@ -103,7 +108,7 @@ class TanhEncoder(nn.Module):
 
     def forward(self, x: CsrTensors) -> Posterior:
         """Mean and log-variance, (users, latent) each, for rows of length one."""
-        mean, logvar = self.both(torch.tanh(self.first(x))).chunk(2, dim=1)
+        mean, logvar = dense(self.both, torch.tanh(self.first(x))).chunk(2, dim=1)
         return mean, logvar
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ._csr import CsrTensors, csr_tensors
 from .gram import gram_product, implicit_slim
 from .inverse import deql_weights, dlae_weights, ease_weights, edlae_weights, lae_weights, spd_inverse
+from .linear import linear
 from .multinomial import linear_multinomial_nll, multinomial_nll
 from .prior import composite_prior_logpdf
 from .sparse_linear import sparse_linear
@@ -25,6 +26,7 @@ __all__ = [
     "gram_product",
     "implicit_slim",
     "lae_weights",
+    "linear",
     "linear_multinomial_nll",
     "multinomial_nll",
     "sparse_linear",

@@ -160,10 +160,10 @@ def gram_product(E: torch.Tensor, x: Sparse, ridge: torch.Tensor) -> torch.Tenso
     return out
 
 
-def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """A B, the same for any number of threads."""
-    out = empty((a.shape[0], b.shape[1]), a)
-    core_for().product(array(a), array(b), out.numpy(), threads())
+def product(a: torch.Tensor, b: torch.Tensor, transpose_a: bool = False, transpose_b: bool = False) -> torch.Tensor:
+    """op(A) op(B), the same for any number of threads."""
+    out = empty((a.shape[1 if transpose_a else 0], b.shape[0 if transpose_b else 1]), a)
+    core_for().product(array(a), array(b), out.numpy(), threads(), transpose_a, transpose_b)
     return out
 
 
