@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
-from .harness import Worker, save, timed
+from .harness import Worker, earlier, save, timed
 
 # The encoder's first layer and the decoder of RecVAE, at MovieLens-20M's shape and at MovieLens-1M's.
 SHAPES = {"ml-20m shape": (500, 20_108, 86), "ml-1m shape": (500, 3_706, 166)}
 HIDDEN, LATENT = 600, 200
 REPEAT = 7
+SHORT = ("swish_norm", "composite_prior_logpdf")  # a millisecond: many calls a turn, as to wake a thread takes longer
+CALLS = 50
 
 
 def batch(shape: str) -> Any:
@@ -74,7 +78,7 @@ def case(shape: str, what: str) -> dict[str, Callable[[], Any]]:
             "fastlae": lambda: of_scores(lambda: F.multinomial_nll(z, x)),
             "torch, dense batch": lambda: of_scores(lambda: plain_nll(z, sparse.to_dense())),
         }
-    if what in ("swish_norm", "composite_prior_logpdf"):
+    if what in SHORT:
         return encoder_case(what, rows, leaf)
     step = what.partition(", ")[2]
     z = leaf(rows, LATENT, wanted=step != "decoder")
@@ -161,17 +165,31 @@ def compare(shape: str, what: str) -> dict[str, Any]:
                 raise SystemExit(f"{what}: fastlae and {name} differ by {error:.1e}")
     del first, others, other, mine, theirs
     memory = {name: timed(call)[1]["added_gb"] for name, call in contenders.items()}
-    times = alternate(contenders, repeat=REPEAT, pause=0.05)
-    return {name: {"seconds": median(t), "added_mb": round(1000 * memory[name])} for name, t in times.items()}
+    calls = CALLS if what in SHORT else 1
+
+    def turn(call: Callable[[], Any]) -> None:
+        for _ in range(calls):
+            call()
+
+    turns = {name: functools.partial(turn, call) for name, call in contenders.items()}
+    times = alternate(turns, repeat=REPEAT, pause=0.05)
+    found = {name: [t / calls for t in spent] for name, spent in times.items()}
+    return {name: {"seconds": median(t), "added_mb": round(1000 * memory[name])} for name, t in found.items()}
 
 
 def main() -> None:
-    """Every operator at both shapes."""
-    rows = []
+    """Every operator at both shapes, or some beside what an earlier run has."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="*", help="operators by name")
+    only = parser.parse_args().only
+    old = (earlier("nn_functional") or {"rows": []})["rows"] if only else []
+    rows = [row for row in old if row["what"] not in only]
     steps = [f"linear_multinomial_nll, {step}" for step in ("encoder", "decoder", "both")]
     for shape in SHAPES:
-        more = ("swish_norm", "composite_prior_logpdf") if shape == next(iter(SHAPES)) else ()  # no items in them
+        more = SHORT if shape == next(iter(SHAPES)) else ()  # no items in them
         for what in ("sparse_linear", "multinomial_nll", *steps, *more):
+            if only and what not in only:
+                continue
             with Worker() as worker:
                 found = worker.call("bench.nn_functional:compare", shape, what)
             found.pop("peak_gb")
