@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
 from importlib import import_module
 
 import pytest
@@ -252,6 +256,25 @@ def test_kernels_run_on_torchs_threads_within_an_operator_alone(monkeypatch):
     F.sparse_linear(x, normal(ITEMS, HIDDEN))
     assert states == [True]
     assert _core.use_openmp(False) is False
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_threads_of_its_own():
+    """OpenMP's do not exist there, and its runtime would wait for them."""
+    code = """
+        import os, signal, torch
+        from fastlae.nn import functional as F
+        torch.set_num_threads(2)
+        x, w = torch.randn(200, 64), torch.randn(300, 64)
+        expected = F.linear(x, w)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(60)
+            os._exit(0 if (F.linear(x, w).numpy() == expected.numpy()).all() else 1)  # torch.equal would wait
+        print(os.waitpid(child, 0)[1])
+    """
+    run = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)]
+    assert subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout.strip() == "0"
 
 
 @pytest.fixture

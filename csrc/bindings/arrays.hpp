@@ -119,15 +119,16 @@ SymmetricView<T> symmetric(const py::array& a, const char* name, std::int64_t n,
   return view;
 }
 
-/// Whether row pointers ascend from 0 to nnz, and indices in each row from 0 on to less than `cols`.
+/// With the threads of a context, nobody being told of progress: whether row pointers ascend from 0 to nnz, and indices
+/// in each row from 0 on to less than `cols`.
 template <class Pointer>
 bool rows_ascend(const Pointer* indptr, std::int64_t rows, const std::int32_t* indices, std::int64_t nnz,
-                 std::int64_t cols, int num_threads);
+                 std::int64_t cols, Context context);
 
 /// A CSR matrix from its three arrays (values may be None: all 1). Indices are checked: in range and ascending.
 template <class T>
 CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::object& values, std::int64_t cols,
-               const char* name, int num_threads = 1) {
+               const char* name, const Context& context = {}) {
   CsrView<T> view;
   view.rows = indptr.ndim() == 1 ? indptr.shape(0) - 1 : -1;
   if (view.rows < 0) reject(name, "row pointers of int64", indptr);
@@ -136,7 +137,7 @@ CsrView<T> csr(const py::array& indptr, const py::array& indices, const py::obje
   const std::int64_t nnz = view.indptr[view.rows];
   view.indices = vector<const std::int32_t>(indices, name, nnz);
   if (!values.is_none()) view.values = vector<const T>(values.cast<py::array>(), name, nnz);
-  if (!rows_ascend(view.indptr, view.rows, view.indices, nnz, cols, num_threads))
+  if (!rows_ascend(view.indptr, view.rows, view.indices, nnz, cols, context))
     throw py::value_error(std::string(name) + ": row pointers or column indices are out of order or range");
   return view;
 }

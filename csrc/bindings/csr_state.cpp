@@ -38,10 +38,9 @@ bool contiguous(const py::array& a) {
 
 template <class Pointer>
 bool rows_ascend(const Pointer* indptr, std::int64_t rows, const std::int32_t* indices, std::int64_t nnz,
-                 std::int64_t cols, int num_threads) {
+                 std::int64_t cols, Context context) {
   if (indptr[0] != 0 || indptr[rows] != nnz) return false;
-  Context context;
-  context.num_threads = num_threads;
+  context.poll = nullptr;
   std::atomic<bool> all{true};
   parallel_for(context, rows, std::max<std::int64_t>(4096, rows / 64), [&](std::int64_t first, std::int64_t last, int) {
     bool sound = true;
@@ -59,8 +58,8 @@ bool rows_ascend(const Pointer* indptr, std::int64_t rows, const std::int32_t* i
   return all.load();
 }
 
-template bool rows_ascend(const std::int32_t*, std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, int);
-template bool rows_ascend(const std::int64_t*, std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, int);
+template bool rows_ascend(const std::int32_t*, std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, Context);
+template bool rows_ascend(const std::int64_t*, std::int64_t, const std::int32_t*, std::int64_t, std::int64_t, Context);
 
 void register_csr_state(py::module_& m) {
   m.def(
@@ -71,14 +70,17 @@ void register_csr_state(py::module_& m) {
           return 0;
         const std::int64_t rows = indptr.size() - 1, count = indices.size();
         const auto* const columns = static_cast<const std::int32_t*>(indices.data());
-        bool sound = false;
-        if (has_dtype<std::int32_t>(indptr))
-          sound = rows_ascend(static_cast<const std::int32_t*>(indptr.data()), rows, columns, count, cols, 1);
-        else if (has_dtype<std::int64_t>(indptr))
-          sound = rows_ascend(static_cast<const std::int64_t*>(indptr.data()), rows, columns, count, cols, 1);
-        if (!sound) return 0;
+        const void* const pointers = indptr.data();
+        const bool narrow = has_dtype<std::int32_t>(indptr);
+        if (!narrow && !has_dtype<std::int64_t>(indptr)) return 0;
         return dispatch(values, "values", [&](auto zero) {
-          const auto [finite, ones] = look_at(static_cast<const decltype(zero)*>(values.data()), count);
+          const auto* const data = static_cast<const decltype(zero)*>(values.data());
+          const py::gil_scoped_release release;
+          const bool sound =
+              narrow ? rows_ascend(static_cast<const std::int32_t*>(pointers), rows, columns, count, cols, {})
+                     : rows_ascend(static_cast<const std::int64_t*>(pointers), rows, columns, count, cols, {});
+          if (!sound) return 0;
+          const auto [finite, ones] = look_at(data, count);
           return finite ? (ones ? 1 : 2) : 0;
         });
       },

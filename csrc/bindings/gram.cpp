@@ -45,7 +45,7 @@ void register_gram(py::module_& m) {
             if (items.is_none()) throw py::value_error("items: needed where out is packed");
             lower = packed<T>(out, "out", items.cast<std::int64_t>(), tile);
           }
-          const CsrView<T> x = csr<T>(indptr, indices, values, full ? g.cols : lower.n, "X", num_threads);
+          const CsrView<T> x = csr<T>(indptr, indices, values, full ? g.cols : lower.n, "X", context);
           const double* w =
               weights.is_none() ? nullptr : vector<const double>(weights.cast<py::array>(), "user_weights", x.rows);
           py::gil_scoped_release release;

@@ -13,7 +13,7 @@ void register_gram_product(py::module_& m) {
         dispatch(e, "E", [&](auto zero) {
           using T = decltype(zero);
           const auto from = matrix<const T>(e, "E");
-          const auto x = csr<T>(indptr, indices, values, from.rows, "X", num_threads);
+          const auto x = csr<T>(indptr, indices, values, from.rows, "X", context);
           const T* diagonal = ridge.is_none() ? nullptr : vector<const T>(ridge.cast<py::array>(), "l2", from.rows);
           const auto to = matrix<T>(out, "out", from.rows, from.cols);
           py::gil_scoped_release release;

@@ -14,7 +14,7 @@ void register_score(py::module_& m) {
           using Stored = decltype(zero);
           using T = Accumulator<Stored>;
           const auto weights = matrix<const Stored>(w, "W");
-          const auto x = csr<T>(indptr, indices, values, weights.rows, "X", num_threads);
+          const auto x = csr<T>(indptr, indices, values, weights.rows, "X", context);
           const auto to = matrix<T>(out, "out", x.rows, weights.cols);
           py::gil_scoped_release release;
           score<Stored>(x, weights, to, context);

@@ -50,7 +50,7 @@ void register_topk(py::module_& m) {
         dispatch_stored(w, "W", [&](auto zero) {
           using Stored = decltype(zero);
           const auto weights = matrix<const Stored>(w, "W");
-          const auto x = csr<Accumulator<Stored>>(indptr, indices, values, weights.rows, "X", num_threads);
+          const auto x = csr<Accumulator<Stored>>(indptr, indices, values, weights.rows, "X", context);
           const Hidden hidden = hidden_view(seen, columns, x.rows, weights.cols);
           const auto [to_items, to_scores] = best_views(items, scores, x.rows);
           py::gil_scoped_release release;
@@ -78,7 +78,7 @@ void register_topk(py::module_& m) {
           const std::int64_t entries = w_values.size();
           weights.indices = vector<const std::int32_t>(w[1].cast<py::array>(), "W", entries);
           weights.values = vector<const T>(w_values, "W", entries);
-          const auto x = csr<T>(indptr, indices, values, weights.rows, "X", num_threads);
+          const auto x = csr<T>(indptr, indices, values, weights.rows, "X", context);
           const Hidden hidden = hidden_view(seen, columns, x.rows, n);
           const auto [to_items, to_scores] = best_views(items, scores, x.rows);
           py::gil_scoped_release release;

@@ -51,7 +51,7 @@ class Team {
       }
     };
     const auto task = [](void* call, int thread) { (*static_cast<decltype(guarded)*>(call))(thread); };
-    if (threads_ == 1 || !context_.openmp || !run_on_openmp(context_.num_threads, threads_, task, &guarded))
+    if (threads_ == 1 || !context_.openmp || !run_on_openmp(threads_, task, &guarded))
       Pool::instance().run(threads_, task, &guarded);
     if (error_) std::rethrow_exception(error_);
     if (cancelled_) throw Cancelled();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <thread>
+#include <type_traits>
 
 namespace fastlae {
 
@@ -68,30 +69,49 @@ void Pool::run(int parts, void (*task)(void*, int), void* argument) {
   busy_.store(false, std::memory_order_release);
 }
 
-bool run_on_openmp(int threads, int parts, void (*task)(void*, int), void* argument) {
-  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
-  using Number = int (*)();
-  // What is loaded so that all may use it, or under the runtime's usual name.
-  static void* const runtime = dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
-  static const auto look_up = [](const char* name) {
-    void* const found = dlsym(RTLD_DEFAULT, name);
-    return found || !runtime ? found : dlsym(runtime, name);
-  };
-  static const auto parallel = reinterpret_cast<Parallel>(look_up("GOMP_parallel"));
-  static const auto thread_number = reinterpret_cast<Number>(look_up("omp_get_thread_num"));
-  static const auto team_size = reinterpret_cast<Number>(look_up("omp_get_num_threads"));
-  if (!parallel || !thread_number || !team_size) return false;
+namespace {
+
+/// Entry points of the OpenMP runtime that is loaded so that all may use it, or under its usual name; null without.
+struct OpenMp {
+  void (*parallel)(void (*)(void*), void*, unsigned, unsigned) = nullptr;
+  int (*thread)() = nullptr;
+  int (*team)() = nullptr;
+  int (*most)() = nullptr;
+
+  OpenMp() {
+    void* const runtime =
+        dlsym(RTLD_DEFAULT, "GOMP_parallel") ? RTLD_DEFAULT : dlopen("libgomp.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    if (runtime != RTLD_DEFAULT && !runtime) return;
+    const auto look_up = [&](auto& function, const char* name) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(runtime, name));
+    };
+    look_up(parallel, "GOMP_parallel");
+    look_up(thread, "omp_get_thread_num");
+    look_up(team, "omp_get_num_threads");
+    look_up(most, "omp_get_max_threads");
+  }
+};
+
+// The runtime's threads do not exist in a child either, and it waits for them for ever.
+std::atomic<bool> forked{false};
+const int watched = pthread_atfork(nullptr, nullptr, [] { forked.store(true); });
+
+}  // namespace
+
+bool run_on_openmp(int parts, void (*task)(void*, int), void* argument) {
+  static const OpenMp openmp;
+  if (!openmp.parallel || !openmp.thread || !openmp.team || !openmp.most || watched != 0 || forked.load()) return false;
   struct Call {
     int parts;
     void (*task)(void*, int);
     void* argument;
   } call{parts, task, argument};
-  parallel(
+  openmp.parallel(
       [](void* given) {
         const Call& own = *static_cast<const Call*>(given);
-        for (int part = thread_number(); part < own.parts; part += team_size()) own.task(own.argument, part);
+        for (int part = openmp.thread(); part < own.parts; part += openmp.team()) own.task(own.argument, part);
       },
-      &call, static_cast<unsigned>(threads), 0);
+      &call, static_cast<unsigned>(std::max(parts, openmp.most())), 0);
   return true;
 }
 

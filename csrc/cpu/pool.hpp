@@ -41,8 +41,9 @@ class Pool {
 /// The same on the threads of an OpenMP runtime with GNU's entry points, if the process has loaded one, else false.
 ///
 /// To be used between calls of a library that computes on those threads (torch): they spin for some milliseconds after
-/// a region of their own, and our workers would share the cores with them. `threads` is that library's number, since a
-/// region of fewer ends the others. Not safe to fork, as the runtime is not.
-bool run_on_openmp(int threads, int parts, void (*task)(void* argument, int part), void* argument);
+/// a region of their own, and our workers would share the cores with them. The region has as many threads as that
+/// library asks for, since one of fewer would end the others. False in a forked child, where the runtime has lost its
+/// threads.
+bool run_on_openmp(int parts, void (*task)(void* argument, int part), void* argument);
 
 }  // namespace fastlae

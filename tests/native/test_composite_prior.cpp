@@ -109,6 +109,26 @@ void check_extremes() {
                               context(1));
   CHECK(std::isfinite(density) && std::isfinite(dz(0, 0)), "density %g, gradient %g", double(density),
         double(dz(0, 0)));
+  // Far from a narrow part, whose share is 0; and a third part as narrow, at a place that a vector fills up.
+  const T far = std::numeric_limits<T>::max() > T(1e100) ? T(-650) : T(-85);
+  for (const double wide : {10.0, -2000.0}) {
+    Matrix<T> at(1, 21), from(1, 21), spread(1, 21), slopes(1, 21), to_mu(1, 21), to_logvar(1, 21);
+    for (int64_t j = 0; j < 21; ++j) {
+      at(0, j) = static_cast<T>(j - 7);
+      from(0, j) = static_cast<T>(12 - 2 * j);
+      spread(0, j) = far;
+    }
+    const PriorParts narrow{{std::log(0.15), std::log(0.75), std::log(0.1)}, wide, true};
+    composite_prior<T>(at.view(), from.view(), spread.view(), narrow, &density, context(1));
+    composite_prior_backward<T>(&grad, at.view(), from.view(), spread.view(), narrow, slopes.view(), to_mu.view(),
+                                to_logvar.view(), context(1));
+    bool finite = std::isfinite(density);
+    for (int64_t j = 0; j < 21; ++j) {
+      const bool peak = at(0, j) == T(0) && wide < 0;  // on top of the third part
+      finite &= peak || (std::isfinite(slopes(0, j)) && std::isfinite(to_mu(0, j)) && std::isfinite(to_logvar(0, j)));
+    }
+    CHECK(finite, "wide log-variance %g", wide);
+  }
   z(0, 0) = std::numeric_limits<T>::quiet_NaN();
   composite_prior<T>(z.view(), mu.view(), logvar.view(), parts, &density, context(1));
   CHECK(std::isnan(density), "NaN is lost");

@@ -114,6 +114,17 @@ void check(int64_t rows, int64_t n, bool connected, bool totalled) {
   }
 }
 
+/// What layer norm cannot hold is NaN, not a row of zeros.
+template <class T>
+void check_overflow() {
+  Matrix<T> x(1, 5), none(0, 5), y(1, 5);
+  std::vector<T> ones(5, T(1)), mean(1), scale(1);
+  for (int64_t j = 0; j < 5; ++j) x(0, j) = j == 0 ? std::sqrt(std::numeric_limits<T>::max()) * T(4) : T(1);
+  swish_norm<T>(x.view(), nullptr, none.view(), ones.data(), ones.data(), 0.1, y.view(), none.view(), mean.data(),
+                scale.data(), context(1));
+  CHECK(std::isnan(y(0, 1)), "%g", double(y(0, 1)));
+}
+
 }  // namespace fastlae::test
 
 int main() {
@@ -125,5 +136,7 @@ int main() {
         check<double>(70, n, connected, totalled);
       }
   check<float>(0, 5, true, true);
+  check_overflow<float>();
+  check_overflow<double>();
   return report("swish_norm");
 }

@@ -47,7 +47,7 @@ FASTLAE_INLINE void joint_logs(std::int64_t n, const T* z, const T* mu, const T*
   using V = Vector<T>;
   T constants[3];
   prior_constants<T>(parts, false, constants);
-  const T wide_precision = std::exp(-parts.wide_logvar);
+  const T wide_precision = std::exp(std::min(-parts.wide_logvar, Exp<T>::most));
   for (int c = 0; c < 3; ++c) logs[c] = static_cast<double>(parts.log_weights[c]);
   // Sums of a few thousand coordinates at a time, so that they lose no digits in float.
   constexpr std::int64_t stretch = 64 * lanes<T>;
@@ -77,7 +77,7 @@ double prior_log_density(std::int64_t n, const T* z, const T* mu, const T* logva
   }
   T constants[3];
   prior_constants<T>(parts, true, constants);
-  const T wide_precision = std::exp(-parts.wide_logvar);
+  const T wide_precision = std::exp(std::min(-parts.wide_logvar, Exp<T>::most));
   double sum = 0;
   // With the largest part taken out, a coordinate leaves a factor from 1 to 3: of 64 of them there is one logarithm.
   constexpr std::int64_t stretch = 64 * lanes<T>;
@@ -112,7 +112,7 @@ void prior_gradient(std::int64_t n, T grad, const T* z, const T* mu, const T* lo
   using V = Vector<T>;
   T constants[3];
   prior_constants<T>(parts, true, constants);
-  const T wide_precision = std::exp(-parts.wide_logvar);
+  const T wide_precision = std::exp(std::min(-parts.wide_logvar, Exp<T>::most));
   double logs[3], joint[3] = {};
   if (!per_coordinate) {
     joint_logs<T>(n, z, mu, logvar, parts, logs);
@@ -131,7 +131,8 @@ void prior_gradient(std::int64_t n, T grad, const T* z, const T* mu, const T* lo
     } else {
       for (int c = 0; c < 3; ++c) shares[c] = grad * static_cast<T>(joint[c]) - V{};
     }
-    const V slope = found.away * found.precision, old = shares[1] * slope;
+    // Far from a narrow part the slope is beyond the numbers of T, and the share is 0.
+    const V none{}, slope = shares[1] == T(0) ? none : found.away * found.precision, old = shares[1] * slope;
     piece.to(dz, -piece.of(z) * (shares[0] + shares[2] * wide_precision) - old);
     if (dmu) piece.to(dmu, old);
     if (dlogvar) piece.to(dlogvar, T(0.5) * shares[1] * (slope * found.away - T(1)));

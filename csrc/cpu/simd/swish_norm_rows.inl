@@ -28,7 +28,9 @@ void swish_norm_forward(std::int64_t n, const T* x, const T* layer_bias, const T
     const V away = piece.of(y, middle) - middle;
     squares += away * away;
   });
-  const T factor = T(1) / std::sqrt(total<T>(squares) / static_cast<T>(n) + eps);
+  const T variance = total<T>(squares) / static_cast<T>(n);
+  // A variance beyond the numbers of T must not look like a row of zeros.
+  const T factor = std::isinf(variance) ? std::numeric_limits<T>::quiet_NaN() : T(1) / std::sqrt(variance + eps);
   for_pieces<T>(n, [&](auto piece) {
     const V value = (piece.of(y) - middle) * factor * piece.of(weight) + piece.of(bias);
     piece.to(y, value);

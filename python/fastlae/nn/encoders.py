@@ -86,7 +86,10 @@ def dense(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
 def activation(
     product: torch.Tensor, bias: torch.Tensor, norm: Any, residual: torch.Tensor | None = None, with_total: bool = False
 ) -> Any:
-    """LN(swish(product + bias + residual)), bias that of the layer, with the weights of a `torch.nn.LayerNorm`."""
+    """LN(swish(product + bias + residual)), bias that of the layer, with the weights of a `torch.nn.LayerNorm`.
+
+    Layers and norms are read, not called: hooks on them do not act.
+    """
     options: dict[str, Any] = {"layer_bias": bias, "residual": residual, "with_total": with_total}
     return F.swish_norm(product, norm.weight, norm.bias, eps=norm.eps, **options)
 

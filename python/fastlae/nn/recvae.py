@@ -96,8 +96,8 @@ class RecVAE(NeuralRecommender):
     authors' code. With ImplicitSLIM (Shenbin and Nikolenko, ICLR 2024): slim_every 10, latent 400. An encoder step
     computes no gradient of the decoder, a decoder step none of the encoder and no prior. The first layer touches a
     user's items only, and scores of all items for a batch are never held at once. A user without items has the
-    posterior of an empty row, and costs nothing. On a CPU the weights are the same, bit by bit, for any number of
-    threads.
+    posterior of an empty row, and costs nothing. On a CPU, in float32, the weights are the same, bit by bit, for any
+    number of threads.
 
     Examples
     --------
