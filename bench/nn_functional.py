@@ -13,7 +13,11 @@ from .harness import Worker, earlier, save, timed
 SHAPES = {"ml-20m shape": (500, 20_108, 86), "ml-1m shape": (500, 3_706, 166)}
 HIDDEN, LATENT = 600, 200
 REPEAT = 7
-SHORT = ("swish_norm", "composite_prior_logpdf")  # a millisecond: many calls a turn, as to wake a thread takes longer
+SHORT = (
+    "linear",
+    "swish_norm",
+    "composite_prior_logpdf",
+)  # milliseconds: many calls a turn, as to wake a thread takes longer
 CALLS = 50
 
 
@@ -117,7 +121,15 @@ def encoder_case(what: str, rows: int, leaf: Callable[..., Any]) -> dict[str, Ca
 
     from fastlae.nn import functional as F
 
-    if what == "swish_norm":
+    if what == "linear":
+        leaves = [leaf(rows, HIDDEN), leaf(HIDDEN, HIDDEN)]
+
+        def ours() -> Any:
+            return (F.linear(*leaves),)
+
+        def plain() -> Any:
+            return (torch.nn.functional.linear(*leaves),)
+    elif what == "swish_norm":
         leaves = [leaf(rows, HIDDEN), leaf(HIDDEN), leaf(HIDDEN), leaf(HIDDEN), leaf(rows, HIDDEN)]
 
         def ours() -> Any:
