@@ -56,16 +56,22 @@ if(NOT TARGET CUDA::cudart_static)
 endif()
 
 add_library(fastlae_cuda STATIC
+  csrc/cuda/als.cu
+  csrc/cuda/composite_prior.cu
   csrc/cuda/cublas.cpp
   csrc/cuda/device.cu
+  csrc/cuda/factors.cu
   csrc/cuda/gram.cu
   csrc/cuda/gram_product.cu
   csrc/cuda/knn_graph.cu
+  csrc/cuda/metrics.cu
   csrc/cuda/multinomial.cu
   csrc/cuda/product.cu
   csrc/cuda/refine.cu
   csrc/cuda/score.cu
+  csrc/cuda/slim.cu
   csrc/cuda/spd_inverse.cu
+  csrc/cuda/swish_norm.cu
   csrc/cuda/topk.cu
   csrc/cuda/weights.cu
 )
@@ -78,7 +84,11 @@ target_compile_options(fastlae_cuda PRIVATE
 set_target_properties(fastlae_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static CXX_VISIBILITY_PRESET hidden
   CUDA_VISIBILITY_PRESET hidden)
 
-pybind11_add_module(_cuda MODULE csrc/bindings/module_cuda.cpp)
+pybind11_add_module(_cuda MODULE
+  csrc/bindings/device_networks.cpp
+  csrc/bindings/device_solvers.cpp
+  csrc/bindings/module_cuda.cpp
+)
 target_link_libraries(_cuda PRIVATE fastlae_cuda CUDA::cudart_static ${CMAKE_DL_LIBS})
 target_link_options(_cuda PRIVATE LINKER:--exclude-libs,ALL)
 set_target_properties(_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)

@@ -39,7 +39,8 @@ def emulated_module():
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    sources = [*sorted((ROOT / "csrc/cuda").glob("*.c*")), ROOT / "csrc/bindings/module_cuda.cpp"]
+    bindings = ("module_cuda.cpp", "device_networks.cpp", "device_solvers.cpp")
+    sources = [*(ROOT / "csrc/bindings" / name for name in bindings), *sorted((ROOT / "csrc/cuda").glob("*.c*"))]
     sources = [source for source in sources if source.suffix in (".cu", ".cpp")]
     flags = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-DFASTLAE_CUDA_EMULATED"]
     paths = [ROOT / "csrc/include", ROOT / "csrc/cuda", pybind11.get_include(), sysconfig.get_paths()["include"]]

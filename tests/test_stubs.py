@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import cuda_stand_in
 import fastlae
-from fastlae._backend import core_for
+from fastlae._backend import core_for, cuda
 
 STUB = Path(fastlae.__file__).parent / "_core.pyi"
 
@@ -29,13 +30,21 @@ def compiled(text: str) -> list[tuple[str, bool]]:
     return [(part.split(":")[0].strip(), "=" in part) for part in parts]
 
 
-def test_stubs_of_the_compiled_module():
-    core = core_for()
-    functions = {node.name: node for node in ast.parse(STUB.read_text()).body if isinstance(node, ast.FunctionDef)}
-    have = {name for name in dir(core) if not name.startswith("_")}
+def check(module, stub):
+    functions = {node.name: node for node in ast.parse(stub.read_text()).body if isinstance(node, ast.FunctionDef)}
+    have = {name for name in dir(module) if not name.startswith("_")}
     assert functions.keys() == have
     for name, function in functions.items():
-        assert described(function) == compiled(getattr(core, name).__doc__), name
+        assert described(function) == compiled(getattr(module, name).__doc__), name
+
+
+def test_stubs_of_the_compiled_module():
+    check(core_for(), STUB)
+
+
+def test_stubs_of_the_cuda_module(monkeypatch):
+    cuda_stand_in.install(monkeypatch)
+    check(cuda(), STUB.parent / "_cuda.pyi")
 
 
 @pytest.mark.parametrize(

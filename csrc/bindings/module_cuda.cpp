@@ -1,17 +1,18 @@
 // The compiled module for CUDA devices. Every function queues work on `stream`, the caller's library's current one (as
 // an integer), and returns; outputs and workspaces are arrays of that library.
-#include "device_arrays.hpp"
+#include "device_selection.hpp"
 #include "fastlae/cuda/gram.hpp"
 #include "fastlae/cuda/gram_product.hpp"
 #include "fastlae/cuda/knn_graph.hpp"
-#include "fastlae/cuda/multinomial.hpp"
 #include "fastlae/cuda/product.hpp"
 #include "fastlae/cuda/score.hpp"
 #include "fastlae/cuda/spd_inverse.hpp"
-#include "fastlae/cuda/topk.hpp"
 #include "fastlae/cuda/weights.hpp"
 
 namespace fastlae::bindings {
+
+void register_device_networks(py::module_&);
+void register_device_solvers(py::module_&);
 
 namespace {
 
@@ -232,46 +233,6 @@ void register_knn_graph(py::module_& m) {
       "out <- similarities of the rows of queries with the columns of X; -inf where there is none");
 }
 
-void register_multinomial(py::module_& m) {
-  m.def(
-      "multinomial_nll",
-      [](py::handle logits, py::handle indptr, py::handle indices, py::handle values, py::handle out_loss,
-         py::handle out_lse, std::uintptr_t stream) {
-        dispatch_device(logits, "logits", [&](auto zero) {
-          using T = decltype(zero);
-          DeviceArguments arguments(stream);
-          const auto z = arguments.matrix<const T>(logits, "logits");
-          const auto x = arguments.csr<T>(indptr, indices, values, z.cols, "x");
-          if (x.rows != z.rows) throw py::value_error("x: expected " + std::to_string(z.rows) + " rows");
-          auto* const loss = arguments.vector<T>(out_loss, "loss", z.rows);
-          auto* const lse = arguments.vector<T>(out_lse, "lse", z.rows);
-          const DeviceGuard guard(arguments.context().device);
-          cuda::multinomial_nll<T>(z, x, loss, lse, arguments.context());
-        });
-      },
-      py::arg("logits"), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("loss"), py::arg("lse"),
-      py::arg("stream"), "loss and logsumexp of every row");
-  m.def(
-      "multinomial_nll_backward",
-      [](py::handle of_loss, py::handle lse, py::handle logits, py::handle indptr, py::handle indices,
-         py::handle values, py::handle out, std::uintptr_t stream) {
-        dispatch_device(logits, "logits", [&](auto zero) {
-          using T = decltype(zero);
-          DeviceArguments arguments(stream);
-          const auto z = arguments.matrix<const T>(logits, "logits");
-          const auto x = arguments.csr<T>(indptr, indices, values, z.cols, "x");
-          if (x.rows != z.rows) throw py::value_error("x: expected " + std::to_string(z.rows) + " rows");
-          const auto* const grad = arguments.vector<const T>(of_loss, "grad", z.rows);
-          const auto* const log_sums = arguments.vector<const T>(lse, "lse", z.rows);
-          const auto to = arguments.matrix<T>(out, "out", z.rows, z.cols);
-          const DeviceGuard guard(arguments.context().device);
-          cuda::multinomial_nll_backward<T>(grad, log_sums, z, x, to, arguments.context());
-        });
-      },
-      py::arg("grad"), py::arg("lse"), py::arg("logits"), py::arg("indptr"), py::arg("indices"), py::arg("values"),
-      py::arg("out"), py::arg("stream"), "out <- diag(grad) (diag(total) softmax(logits) - X)");
-}
-
 void register_score(py::module_& m) {
   m.def(
       "score",
@@ -328,48 +289,26 @@ void register_score_of_sparse(py::module_& m) {
       "out <- the diagonal of X M X^T");
   m.def(
       "product",
-      [](py::handle a, py::handle b, py::handle out, std::uintptr_t stream) {
+      [](py::handle a, py::handle b, py::handle out, bool transpose_a, bool transpose_b, std::uintptr_t stream) {
         dispatch_device(out, "out", [&](auto zero) {
           using T = decltype(zero);
           DeviceArguments arguments(stream);
           const auto to = arguments.matrix<T>(out, "out");
-          const auto left = arguments.matrix<const T>(a, "a", to.rows);
-          const auto right = arguments.matrix<const T>(b, "b", left.cols, to.cols);
+          const auto operand = [&](py::handle array, const char* name, bool transposed, std::int64_t rows,
+                                   std::int64_t cols) {
+            return Operand<T>{transposed ? arguments.matrix<const T>(array, name, cols, rows)
+                                         : arguments.matrix<const T>(array, name, rows, cols),
+                              transposed};
+          };
+          const auto left = operand(a, "a", transpose_a, to.rows, -1);
+          const std::int64_t depth = transpose_a ? left.matrix.rows : left.matrix.cols;
+          const auto right = operand(b, "b", transpose_b, depth, to.cols);
           const DeviceGuard guard(arguments.context().device);
           cuda::product<T>(left, right, to, arguments.context());
         });
       },
-      py::arg("a"), py::arg("b"), py::arg("out"), py::arg("stream"), "out <- a b");
-}
-
-/// `seen`: (indptr, indices) or None; `columns`: uint8 vector or None.
-cuda::Hidden hidden_view(DeviceArguments& arguments, const py::object& seen, py::handle columns, std::int64_t rows,
-                         std::int64_t n) {
-  cuda::Hidden hidden;
-  if (!seen.is_none()) {
-    const auto pair = seen.cast<py::tuple>();
-    const auto view = arguments.csr<float>(pair[0], pair[1], py::none(), n, "hidden");
-    if (view.rows != rows) throw py::value_error("hidden: expected " + std::to_string(rows) + " rows");
-    hidden.indptr = view.indptr;
-    hidden.indices = view.indices;
-  }
-  hidden.columns = arguments.optional_vector<const std::uint8_t>(columns, "columns", n);
-  return hidden;
-}
-
-/// The outputs of a selection, whose rows lie without gaps, k at least 1.
-struct Lists {
-  MatrixView<std::int32_t> items;
-  MatrixView<float> scores;
-};
-
-Lists lists(DeviceArguments& arguments, py::handle items, py::handle scores, std::int64_t rows) {
-  const auto to_items = arguments.matrix<std::int32_t>(items, "items", rows);
-  const auto to_scores = arguments.matrix<float>(scores, "out", rows, to_items.cols);
-  if (to_items.cols < 1) throw py::value_error("items: expected at least one column");
-  if (to_items.stride != to_items.cols || to_scores.stride != to_scores.cols)
-    throw py::value_error("items, out: rows must follow one another without gaps");
-  return {to_items, to_scores};
+      py::arg("a"), py::arg("b"), py::arg("out"), py::arg("transpose_a"), py::arg("transpose_b"), py::arg("stream"),
+      "out <- op(a) op(b)");
 }
 
 void register_topk(py::module_& m) {
@@ -435,8 +374,9 @@ PYBIND11_MODULE(_cuda, m) {
   register_weights(m);
   register_gram_product(m);
   register_knn_graph(m);
-  register_multinomial(m);
   register_score(m);
   register_score_of_sparse(m);
   register_topk(m);
+  register_device_networks(m);
+  register_device_solvers(m);
 }

@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(kFactorThreads, 1)
       T from_l[kOwn], from_m[kOwn];
       FASTLAE_UNROLL
       for (int s = 0; s < kOwn; ++s) {
-        if (s >= q) from_l[s] = column[x + s * kFactorSide] * scale;
-        if (s <= q) from_m[s] = row[x + s * kFactorSide] * scale;
+        from_l[s] = s >= q ? column[x + s * kFactorSide] * scale : T(0);
+        from_m[s] = s <= q ? row[x + s * kFactorSide] * scale : T(0);
       }
       FASTLAE_UNROLL
       for (int r = q; r < kOwn; ++r) {

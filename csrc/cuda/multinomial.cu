@@ -1,9 +1,8 @@
 // A block of threads takes a row of scores; its sums are added as a tree.
-#include <cmath>
 #include <cstdint>
 
 #include "fastlae/cuda/multinomial.hpp"
-#include "launch.cuh"
+#include "rows.cuh"
 
 namespace fastlae::cuda {
 
@@ -12,30 +11,10 @@ namespace {
 constexpr int kThreads = 256, kBlocks = 4;    // of a multiprocessor, so many at least; left to itself, ptxas spills
 constexpr std::int64_t kTile = 8 * kThreads;  // columns of a block of the backward pass
 
-__device__ __forceinline__ float exponential(float x) {
-  return expf(x);
-}
-__device__ __forceinline__ double exponential(double x) {
-  return exp(x);
-}
-
 /// Exponentials are summed relative to the largest score so far, or to 0 where all are -infinity.
 template <class T>
 __device__ __forceinline__ T shift_of(T best) {
   return best > T(-INFINITY) ? best : T(0);
-}
-
-/// The sum of what all threads of the block have, in an order of its own.
-__device__ __forceinline__ double block_sum(double value, double* shared) {
-  shared[threadIdx.x] = value;
-  __syncthreads();
-  for (int half = kThreads / 2; half > 0; half /= 2) {
-    if (static_cast<int>(threadIdx.x) < half) shared[threadIdx.x] += shared[threadIdx.x + half];
-    __syncthreads();
-  }
-  const double sum = shared[0];
-  __syncthreads();
-  return sum;
 }
 
 template <class T>
@@ -43,7 +22,7 @@ __device__ __forceinline__ double row_total(const DeviceCsr<T>& x, std::int64_t 
   double total = 0;
   for (std::int64_t e = x.indptr[u] + threadIdx.x; e < x.indptr[u + 1]; e += kThreads)
     total += x.values ? static_cast<double>(x.values[e]) : 1.0;
-  return block_sum(total, shared);
+  return block_sum<kThreads>(total, shared);
 }
 
 template <class T>
@@ -71,12 +50,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
       __syncthreads();
     }
     const T shift = shift_of(bests[0]);
-    const double sum = block_sum(mass * static_cast<double>(exponential(shift_of(best) - shift)), sums);
+    const double sum = block_sum<kThreads>(mass * static_cast<double>(exponential(shift_of(best) - shift)), sums);
     const double total = row_total(x, u, sums);
     double part = 0;
     for (std::int64_t e = x.indptr[u] + threadIdx.x; e < x.indptr[u + 1]; e += kThreads)
       part += (x.values ? static_cast<double>(x.values[e]) : 1.0) * static_cast<double>(row[x.indices[e]]);
-    const double explained = block_sum(part, sums);
+    const double explained = block_sum<kThreads>(part, sums);
     if (threadIdx.x == 0) {
       const double log_sum = static_cast<double>(shift) + log(sum);
       lse[u] = static_cast<T>(log_sum);

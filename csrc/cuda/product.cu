@@ -17,14 +17,14 @@ constexpr int kThreads = kThreadsSide * kThreadsSide;
 
 /// A matrix of `lines` x depth, whatever its layout.
 template <class T>
-struct Operand {
+struct Strided {
   const T* data;
   int64_t line_stride, depth_stride;
 };
 
 /// slice[d][l] <- op(first_line + l, first_depth + d), zeros outside. Neighbouring threads read neighbouring elements.
 template <class T>
-__device__ __forceinline__ void load_slice(T (*slice)[kSide + 1], const Operand<T>& op, int64_t first_line,
+__device__ __forceinline__ void load_slice(T (*slice)[kSide + 1], const Strided<T>& op, int64_t first_line,
                                            int64_t lines, int64_t first_depth, int64_t depth) {
   for (int at = static_cast<int>(threadIdx.x); at < kSide * kDepth; at += kThreads) {
     const bool by_depth = op.depth_stride == 1;
@@ -36,7 +36,7 @@ __device__ __forceinline__ void load_slice(T (*slice)[kSide + 1], const Operand<
 
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    gemm_kernel(int64_t m, int64_t n, int64_t k, T alpha, Operand<T> a, Operand<T> b, T beta, T* c, int64_t c_stride) {
+    gemm_kernel(int64_t m, int64_t n, int64_t k, T alpha, Strided<T> a, Strided<T> b, T beta, T* c, int64_t c_stride) {
   __shared__ T a_slice[kDepth][kSide + 1], b_slice[kDepth][kSide + 1];
   const int64_t i0 = static_cast<int64_t>(blockIdx.y) * kSide, j0 = static_cast<int64_t>(blockIdx.x) * kSide;
   const int row = static_cast<int>(threadIdx.x) / kThreadsSide, column = static_cast<int>(threadIdx.x) % kThreadsSide;
@@ -78,24 +78,24 @@ void gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, int6
                             c_stride, tf32);
     return;
   }
-  const Operand<T> left{a, transpose_a ? 1 : a_stride, transpose_a ? a_stride : 1};
-  const Operand<T> right{b, transpose_b ? b_stride : 1, transpose_b ? 1 : b_stride};
+  const Strided<T> left{a, transpose_a ? 1 : a_stride, transpose_a ? a_stride : 1};
+  const Strided<T> right{b, transpose_b ? b_stride : 1, transpose_b ? 1 : b_stride};
   launch(gemm_kernel<T>, dim3(static_cast<unsigned>(blocks_for(n, kSide)), static_cast<unsigned>(blocks_for(m, kSide))),
          kThreads, 0, context, m, n, k, alpha, left, right, beta, c, c_stride);
 }
 
 template <class T>
-void product(MatrixView<const T> a, MatrixView<const T> b, MatrixView<T> c, const DeviceContext& context) {
-  gemm<T>(context, false, false, a.rows, b.cols, a.cols, T(1), a.data, a.stride, b.data, b.stride, T(0), c.data,
-          c.stride);
+void product(Operand<T> a, Operand<T> b, MatrixView<T> c, const DeviceContext& context) {
+  const int64_t depth = a.transposed ? a.matrix.rows : a.matrix.cols;
+  gemm<T>(context, a.transposed, b.transposed, c.rows, c.cols, depth, T(1), a.matrix.data, a.matrix.stride,
+          b.matrix.data, b.matrix.stride, T(0), c.data, c.stride);
 }
 
 template void gemm<float>(const DeviceContext&, bool, bool, int64_t, int64_t, int64_t, float, const float*, int64_t,
                           const float*, int64_t, float, float*, int64_t, bool);
 template void gemm<double>(const DeviceContext&, bool, bool, int64_t, int64_t, int64_t, double, const double*, int64_t,
                            const double*, int64_t, double, double*, int64_t, bool);
-template void product<float>(MatrixView<const float>, MatrixView<const float>, MatrixView<float>, const DeviceContext&);
-template void product<double>(MatrixView<const double>, MatrixView<const double>, MatrixView<double>,
-                              const DeviceContext&);
+template void product<float>(Operand<float>, Operand<float>, MatrixView<float>, const DeviceContext&);
+template void product<double>(Operand<double>, Operand<double>, MatrixView<double>, const DeviceContext&);
 
 }  // namespace fastlae::cuda

@@ -85,8 +85,8 @@ template <class T>
 void miller_update(MatrixView<const T> h0_inverse, MatrixView<const T> v, MatrixView<const T> e1,
                    MatrixView<const T> e2, MatrixView<T> x, MatrixView<T> work, const DeviceContext& context) {
   if (x.rows == 0) return;
-  product<T>(h0_inverse, v, x, context);
-  product<T>(h0_inverse, e1, work, context);
+  product<T>({h0_inverse}, {v}, x, context);
+  product<T>({h0_inverse}, {e1}, work, context);
   launch(miller_kernel<T>, static_cast<unsigned>(blocks_for(x.rows, kColumns)), dim3(kColumns, kParts), 0, context,
          h0_inverse, e2, MatrixView<const T>(work), x);
 }

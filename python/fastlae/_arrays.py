@@ -398,6 +398,14 @@ def device_csr(
     return result
 
 
+def host_csr(X: Any, dtype: Any) -> Csr:
+    """Check non-negative interactions, wherever they are, and bring them to the host."""
+    place = place_of(X)
+    if place is None:
+        return as_csr(X, dtype=dtype, nonnegative=True)
+    return device_csr(X, place, dtype=dtype, nonnegative=True).to_host()
+
+
 def transfer(csr: Csr, place: Place, dtype: Any) -> DeviceCsr:
     """All arrays of a matrix behind one another in one buffer, and that over in one piece."""
     parts: list[NDArray[Any]] = [csr.indptr, csr.indices]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 Array = Any  # of torch or CuPy, on a CUDA device
@@ -76,7 +77,7 @@ def score_sparse(
 def quadratic_diagonal(
     indptr: Array, indices: Array, values: Array | None, M: Array, out: Array, stream: int
 ) -> None: ...
-def product(a: Array, b: Array, out: Array, stream: int) -> None: ...
+def product(a: Array, b: Array, out: Array, transpose_a: bool, transpose_b: bool, stream: int) -> None: ...
 def topk_workspace(rows: int, n: int, k: int, itemsize: int) -> int: ...
 def topk(
     scores: Array,
@@ -98,5 +99,113 @@ def recommend(
     items: Array,
     out: Array,
     workspace: Array | None,
+    stream: int,
+) -> None: ...
+def swish_norm(
+    x: Array,
+    layer_bias: Array | None,
+    residual: Array | None,
+    weight: Array,
+    bias: Array,
+    eps: float,
+    y: Array,
+    total: Array | None,
+    mean: Array,
+    scale: Array,
+    stream: int,
+) -> None: ...
+def swish_norm_backward(
+    dy: Array,
+    dtotal: Array | None,
+    x: Array,
+    layer_bias: Array | None,
+    residual: Array | None,
+    weight: Array,
+    mean: Array,
+    scale: Array,
+    dx: Array,
+    dresidual: Array | None,
+    dweight: Array,
+    dbias: Array,
+    dlayer_bias: Array | None,
+    stream: int,
+) -> None: ...
+def composite_prior(
+    z: Array,
+    mu: Array,
+    logvar: Array,
+    log_weights: Sequence[float],
+    wide_logvar: float,
+    per_coordinate: bool,
+    out: Array,
+    stream: int,
+) -> None: ...
+def composite_prior_backward(
+    grad: Array,
+    z: Array,
+    mu: Array,
+    logvar: Array,
+    log_weights: Sequence[float],
+    wide_logvar: float,
+    per_coordinate: bool,
+    dz: Array,
+    dmu: Array | None,
+    dlogvar: Array | None,
+    stream: int,
+) -> None: ...
+def factors_workspace(users: int, n: int, k: int, itemsize: int) -> int: ...
+def recommend_factors(
+    P: Array,
+    E: Array,
+    bias: Array | None,
+    seen: tuple[Array, Array] | None,
+    columns: Array | None,
+    items: Array,
+    out: Array,
+    workspace: Array | None,
+    stream: int,
+) -> None: ...
+def score_factors(P: Array, E: Array, bias: Array | None, out: Array, stream: int) -> None: ...
+def als_rows_workspace(rows: int, dim: int, steps: int, itemsize: int) -> int: ...
+def als_rows(
+    terms: list[tuple[Any, ...]],
+    shared: Array,
+    ridge: Array,
+    prior: Array | None,
+    P: Array,
+    steps: int,
+    info: Array,
+    workspace: Array | None,
+    stream: int,
+) -> None: ...
+def slim_workspace(n: int, columns: int) -> int: ...
+def slim(
+    G: Array,
+    l1: float,
+    l2: float,
+    nonnegative: bool,
+    tolerance: float,
+    max_sweeps: int,
+    start: tuple[Array, Array, Array | None] | None,
+    first: int,
+    columns: int,
+    starts: Array,
+    counts: Array,
+    violations: Array,
+    total: Array,
+    items: Array,
+    values: Array,
+    workspace: Array | None,
+    stream: int,
+) -> None: ...
+def ranking_sums(
+    top: Array,
+    indptr: Array,
+    indices: Array,
+    cutoffs: Array,
+    hits: Array,
+    dcg: Array,
+    precision: Array,
+    reciprocal_rank: Array,
     stream: int,
 ) -> None: ...

@@ -1,5 +1,6 @@
 """Ranking metrics of recommendation lists against held-out items.
 
+Lists may lie on a CUDA device: they are counted there (`coverage` copies them), and what is counted comes to the host.
 Throughout, T is the set of a user's held-out items (the targets), hit(r) is 1 if the item in slot r = 1, 2, ... of the
 user's list is a target, and h(r) the number of hits in slots 1 .. r. A slot of -1 is empty and a miss. An item that a
 list repeats is a hit in its first slot only; its later slots are misses. Users without targets are left out of every
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import on_cuda, place_of
 from .._backend import core_for
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
@@ -433,6 +435,8 @@ def coverage(top: Any, n_items: int, k: int) -> float:
         raise ValueError(f"n_items: expected at least 1, got {n_items}")
     lists = check_top(top, int(n_items))
     check_cutoff(k, lists.shape[1])
+    if (place := place_of(lists)) is not None:
+        lists = place.library.to_host(lists)
     recommended = np.zeros(int(n_items) + 1, np.bool_)  # the last entry takes the empty slots
     recommended[lists[:, :k]] = True
     return int(recommended[:-1].sum()) / int(n_items)
@@ -458,7 +462,6 @@ def ranking_sums(
     Returns the sums of the users with targets, one for every cut-off, and which users (users,) those are.
     """
     threads = resolve_threads(num_threads)
-    core = core_for(top)
     targets = check_held_out(held_out)
     lists = check_top(top, targets.shape[1])
     if len(lists) != targets.shape[0]:
@@ -470,8 +473,14 @@ def ranking_sums(
     ascending = np.unique(np.asarray(cutoffs, np.int32))
     n_targets = np.diff(targets.indptr)
     counted = n_targets > 0
-    out = [np.empty((len(lists), len(ascending))) for _ in range(4)]
-    core.ranking_sums(lists, targets.indptr, targets.indices, targets.shape[1], ascending, *out, threads)
+    out: Sequence[NDArray[np.float64]]
+    if on_cuda(lists):
+        from ..ops import device_solvers
+
+        out = device_solvers.ranking_sums(lists, targets, ascending)
+    else:
+        out = [np.empty((len(lists), len(ascending))) for _ in range(4)]
+        core_for(top).ranking_sums(lists, targets.indptr, targets.indices, targets.shape[1], ascending, *out, threads)
     columns = np.searchsorted(ascending, cutoffs)
     n_counted = n_targets[counted].astype(np.float64)
     return [
@@ -487,23 +496,27 @@ def check_held_out(held_out: Any, name: str = "held_out") -> Csr:
     return targets
 
 
-def check_top(top: Any, n_items: int) -> NDArray[np.int32]:
-    """`top` as a C-ordered int32 matrix whose entries are items or -1."""
+def check_top(top: Any, n_items: int) -> Any:
+    """`top` as a C-ordered int32 matrix whose entries are items or -1; on a CUDA device it stays there."""
+    place = place_of(top)
     try:
-        lists = np.asarray(top)
+        lists = np.asarray(top) if place is None else top
     except ValueError as error:  # rows of different lengths
         raise ValueError(f"top: expected shape (users, slots); {error}") from None
-    if lists.dtype.kind not in "iu":
-        raise TypeError(f"top: expected item numbers of an integer type, got {lists.dtype}")
-    if lists.ndim != 2:
-        raise ValueError(f"top: expected shape (users, slots), got {lists.ndim} dimension(s), shape {lists.shape}")
-    if lists.size:
+    dtype, shape = lists.dtype if place is None else place.library.dtype(lists), tuple(lists.shape)
+    if dtype.kind not in "iu":
+        raise TypeError(f"top: expected item numbers of an integer type, got {dtype}")
+    if len(shape) != 2:
+        raise ValueError(f"top: expected shape (users, slots), got {len(shape)} dimension(s), shape {shape}")
+    if 0 not in shape:
         low, high = int(lists.min()), int(lists.max())  # as Python integers, before a cast could wrap them
         if low < -1:
             raise ValueError(f"top: expected item numbers, or -1 for an empty slot, got {low}")
         if high >= n_items:
             raise ValueError(f"top: expected item numbers below {n_items}, the number of items, got {high}")
-    return np.ascontiguousarray(lists, dtype=np.int32)
+    if place is None:
+        return np.ascontiguousarray(lists, dtype=np.int32)
+    return place.library.contiguous(place.library.astype(lists, np.int32))
 
 
 def check_count(value: Any, name: str) -> int:

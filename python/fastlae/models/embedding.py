@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, _progress, ops
+from .._arrays import host_csr, place_for, transfer
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..evaluation import evaluate
+from ..ops import device
 from ..ops.gram import check_float
 from ..ops.implicit_slim import frequent_items, implicit_slim_checked, slim_scales
 from ..ops.topk import check_count
 from ..ops.weights import check_number
+from . import device_vectors as on_device
 from .vectors import Array, VectorModel
 
 if TYPE_CHECKING:
@@ -53,10 +56,26 @@ class EmbeddingModel(VectorModel):
         """Refuse hyperparameters that make no sense."""
 
     @abstractmethod
-    def _sweeps(self, X: Csr) -> Iterator[Learned]:
-        """Train; after every step, a function that makes what is learned so far."""
+    def _sweeps(self, X: Any) -> Iterator[Learned]:
+        """Train on a `Csr`, or a `DeviceCsr`; after every step, a function that makes what is learned so far."""
 
     # What is shared.
+
+    def to(self, device: str) -> Self:
+        """A fitted copy of the model on another device.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" or "cuda:0".
+
+        Returns
+        -------
+        Recommender
+            Of the same class; this model itself if it is there already. On a CUDA device it scores and recommends
+            there; `similar_items`, `explain` and `save` bring what they need to the host.
+        """
+        return on_device.moved(self, device)
 
     def fit(
         self,
@@ -101,19 +120,22 @@ class EmbeddingModel(VectorModel):
         if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or self.seed < 0:
             raise ValueError(f"seed: expected an integer of at least 0, got {self.seed!r}")
         self._check()
-        csr = as_csr(X, dtype=dtype, nonnegative=True)
+        place = place_for(self.device, X) if hasattr(self, "device") else None
+        csr = host_csr(X, dtype) if hasattr(self, "device") else as_csr(X, dtype=dtype, nonnegative=True)
         if not csr.nnz:
             raise ValueError(f"X: expected interactions, got none in a matrix of shape {csr.shape}")
         # Beside X and its transpose some arrays of the size of the embeddings, of users too where a model has those.
-        _memory.require(
+        require = _memory.require if place is None else place.require
+        require(
             (4 * sum(csr.shape) * self.dim) * dtype.itemsize + 24 * csr.nnz,
             f"embeddings of {csr.shape} users, items in {self.dim} dimensions",
             "A smaller dim needs less.",
         )
+        given = csr if place is None else transfer(csr, place, dtype)
         counts = csr.item_counts()
         best: dict[str, Any] | None = None
         best_score = -np.inf
-        for step, learned in enumerate(self._with_progress(self._sweeps(csr)), start=1):
+        for step, learned in enumerate(self._with_progress(self._sweeps(given)), start=1):
             if validation is None and callback is None:
                 last: Learned = learned
                 continue
@@ -133,7 +155,8 @@ class EmbeddingModel(VectorModel):
                 break
         if best is None:
             best = {**last(), "item_counts_": counts, "steps_": step}
-        if not np.isfinite(best["item_embeddings_"]).all():
+        E = best["item_embeddings_"]
+        if not np.isfinite(E if place is None else place.library.to_host(E)).all():
             raise ValueError(f"{self!r}: the embeddings exceed what {dtype.name} can hold; larger l2 keep them small")
         own = {name: value for name, value in self.__dict__.items() if not (name.startswith("_") or name.endswith("_"))}
         self.__dict__ = {**own, **best}
@@ -150,7 +173,7 @@ class EmbeddingModel(VectorModel):
             yield learned
             step += 1
 
-    def _slim(self, X: Csr, weights: Any = None) -> Callable[[Array], Array] | None:
+    def _slim(self, X: Any) -> Callable[[Any], Any] | None:
         """E -> implicit_slim(E), with what depends on X alone computed once; None for a model without."""
         mode: str | None = self.implicit_slim  # type: ignore[attr-defined]
         if mode not in MODES:
@@ -161,8 +184,9 @@ class EmbeddingModel(VectorModel):
         dtype = check_float(self.dtype)
         parameters: Any = self
         alpha = check_number(parameters.slim_alpha, "slim_alpha", 0)
+        host = X if isinstance(X, Csr) else X.to_host()
         ridge, scale = slim_scales(
-            X,
+            host,
             l2=parameters.slim_l2,
             diagonal="approximate",
             base="ease",
@@ -170,7 +194,9 @@ class EmbeddingModel(VectorModel):
             dtype=dtype,
             num_threads=threads,
         )
-        kept = frequent_items(X.item_counts(), parameters.slim_min_count)
+        kept = frequent_items(host.item_counts(), parameters.slim_min_count)
+        if host is not X:
+            return lambda E: device.implicit_slim_checked(E, X, ridge, scale, alpha, kept)
         return lambda E: implicit_slim_checked(E, X, ridge, scale, alpha, kept, threads)
 
     def _noise(self, rows: int, scale: float = 1.0, stream: int = 0) -> Array:
@@ -179,7 +205,8 @@ class EmbeddingModel(VectorModel):
         return (scale * rng.standard_normal((rows, self.dim))).astype(check_float(self.dtype))
 
     def _state(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        self._check_fitted("item_embeddings_")
+        if self._place is not None:
+            return self.to("cpu")._state()
         return {name: getattr(self, name) for name in self._arrays}, {"steps": self.steps_}
 
     def _restore(self, arrays: dict[str, Array], facts: dict[str, Any]) -> None:
@@ -200,8 +227,9 @@ class LinearEmbedding(EmbeddingModel):
     encoder_: Array
 
     _arrays = (*EmbeddingModel._arrays, "encoder_")
+    _on_device = (*VectorModel._on_device, "encoder_")
 
-    def _vectors(self, X: Csr) -> Array:
+    def _vectors(self, X: Any) -> Any:
         return ops.score(X, self.encoder_, num_threads=self.num_threads)
 
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:

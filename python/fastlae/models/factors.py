@@ -6,20 +6,25 @@ selection of the best (`ops.recommend_factors`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, ops
+from .._arrays import Place
 from .._sparse import Csr
 from .._threads import resolve_threads
 from ..ops.factors import recommend_factors_checked
 from ..ops.gram import check_float
 from ..ops.topk import allocate, hidden_items, slice_hidden, topk_checked
 from ..ops.weights import check_number
+from . import device_vectors as on_device
 from .inverse import row_blocks
 from .item_weights import ItemWeights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Vector = NDArray[np.float64]
 _BLOCK_BYTES = 256e6  # of user vectors at a time
@@ -50,6 +55,7 @@ class FactorModel(ItemWeights):
     dtype: Any
     num_threads: int
 
+    _on_device = ("left_", "right_", "filter_")
     _also: tuple[str, ...] = ()  # what else a subclass learns: vectors and numbers that files carry
 
     def _check_common(self) -> None:
@@ -84,16 +90,37 @@ class FactorModel(ItemWeights):
         learned = {"left_": left, "right_": right, "filter_": scale, "diagonal_": diagonal}
         self.__dict__ = {**self.get_params(), "item_counts_": item_counts, **learned, **(also or {})}
 
+    def to(self, device: str) -> Self:
+        """A fitted copy of the model on another device.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" or "cuda:0".
+
+        Returns
+        -------
+        Recommender
+            Of the same class; this model itself if it is there already. On a CUDA device it scores and recommends
+            there; `similar_items`, `explain` and `save` bring what they need to the host.
+        """
+        return on_device.moved(self, device)
+
+    @property
+    def _place(self) -> Place | None:
+        """The CUDA device that the model recommends on, or None."""
+        return on_device.learned_place(self)
+
     @property
     def rank_(self) -> int:
         """The rank of L diag(f) R^T: components that the model keeps."""
         self._check_fitted("item_counts_")
-        return int(np.count_nonzero(self.filter_))
+        return int(np.count_nonzero(self.filter_ if self._place is None else self.to("cpu").filter_))
 
     @property
     def _learned_dtype(self) -> np.dtype[Any]:
-        self._check_fitted("item_counts_")
-        dtype: np.dtype[Any] = self.left_.dtype
+        place = self._place
+        dtype: np.dtype[Any] = self.left_.dtype if place is None else place.library.dtype(self.left_)
         return dtype
 
     @property
@@ -112,12 +139,16 @@ class FactorModel(ItemWeights):
             raise TypeError(f"j0, j1: expected integers, got {j0!r}, {j1!r}")
         if not 0 <= j0 <= j1 <= n:
             raise ValueError(f"j0, j1: expected 0 <= j0 <= j1 <= {n}, got {j0}, {j1}")
+        if self._place is not None:
+            return self.to("cpu").weights_block(j0, j1)
         block = ops.score_factors(self.left_, self.right_[j0:j1] * self.filter_, num_threads=self.num_threads)
         if self.diagonal_ is not None:
             block[np.arange(j0, j1), np.arange(j1 - j0)] += self.diagonal_[j0:j1].astype(block.dtype)
         return block
 
     def _weights_to(self, item: int, sources: NDArray[np.int32]) -> Vector:
+        if self._place is not None:
+            return self.to("cpu")._weights_to(item, sources)
         column = self.left_[sources].astype(np.float64) @ (self.filter_ * self.right_[item]).astype(np.float64)
         if self.diagonal_ is not None:
             column[sources == item] += self.diagonal_[item]
@@ -136,9 +167,13 @@ class FactorModel(ItemWeights):
         -------
         ndarray, (users, rank)
         """
-        return self._vectors(self._csr(self._rows_of(X, None)[0]))
+        rows = self._rows_of(X, None)[0]
+        return self._vectors(self._csr(rows)) if self._place is None else on_device.user_vectors(self, rows)
 
-    def _vectors(self, X: Csr) -> NDArray[Any]:
+    def _scored_by(self) -> tuple[Any, Any]:
+        return self.right_, None
+
+    def _vectors(self, X: Any) -> NDArray[Any]:
         P = ops.score(X, self.left_, num_threads=self.num_threads)
         P *= self.filter_
         return P
@@ -149,6 +184,8 @@ class FactorModel(ItemWeights):
             scores[rows, X.indices] += (X.dense_values(np.float64) * self.diagonal_[X.indices]).astype(scores.dtype)
 
     def _score(self, X: Any) -> NDArray[Any]:
+        if self._place is not None:
+            return on_device.score(self, X)
         csr = self._csr(X)
         needed = csr.shape[0] * csr.shape[1] * self._learned_dtype.itemsize
         _memory.require(needed, "the scores", "Score fewer users at a time, or recommend().")
@@ -162,6 +199,8 @@ class FactorModel(ItemWeights):
     def _recommend(
         self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if self._place is not None:
+            return on_device.recommend(self, X, k, exclude_seen, items, forbid)
         csr = self._csr(X)
         threads = resolve_threads(self.num_threads)
         seen, columns = hidden_items(
@@ -186,7 +225,8 @@ class FactorModel(ItemWeights):
         return [(begin, min(X.shape[0], begin + step)) for begin in range(0, X.shape[0], step)]
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        self._check_fitted("item_counts_")
+        if self._place is not None:
+            return self.to("cpu")._state()
         arrays = {"item_counts": self.item_counts_, "left": self.left_, "filter": self.filter_}
         if self.right_ is not self.left_:
             arrays["right"] = self.right_

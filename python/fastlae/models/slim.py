@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from .. import _memory, ops
-from .._sparse import as_csr
+from .._arrays import host_csr, place_for, transfer
+from .._sparse import Csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..ops.gram import check_float
@@ -47,6 +48,8 @@ class SLIM(LinearAutoencoder):
     dtype : "float32" or "float64"
     num_threads : int
         0 means all that the process may use.
+    device : None, "cpu", "cuda" or "cuda:0"
+        Where to compute. None: where the interactions are. There must be room on it for the Gram matrix.
 
     Attributes
     ----------
@@ -64,8 +67,6 @@ class SLIM(LinearAutoencoder):
            [0]], dtype=int32)
     """
 
-    device = None
-
     def __init__(
         self,
         *,
@@ -78,6 +79,7 @@ class SLIM(LinearAutoencoder):
         max_sweeps: int = 1000,
         dtype: Any = "float32",
         num_threads: int = 0,
+        device: str | None = None,
     ) -> None:
         self.l1 = l1
         self.l2 = l2
@@ -88,6 +90,7 @@ class SLIM(LinearAutoencoder):
         self.max_sweeps = max_sweeps
         self.dtype = dtype
         self.num_threads = num_threads
+        self.device = device
 
     def _fit(self, X: Any) -> None:
         self._fit_path(X, [self])
@@ -131,18 +134,21 @@ class SLIM(LinearAutoencoder):
         first = models[0]
         dtype = check_float(first.dtype)
         threads = resolve_threads(first.num_threads)
-        csr = as_csr(X, dtype=dtype, nonnegative=True)
+        place = place_for(first.device, X)
+        csr = host_csr(X, dtype)
         n = csr.shape[1]
         for name in ("user_power", "popularity_power"):
             check_number(getattr(first, name), name)
         weights = user_weights(csr, first.user_power)
         d = gram_diagonal(csr, weights)
-        _memory.require(
+        require = _memory.require if place is None else place.require
+        require(
             n * n * dtype.itemsize,
             f"a fit ({n} items, {dtype.name})",
             "dtype='float32' needs half of float64; fewer items need less (their square).",
         )
-        gram = ops.gram(csr, user_weights=weights, dtype=dtype, num_threads=threads)
+        given = csr if place is None else transfer(csr, place, dtype)
+        gram = ops.gram(given, user_weights=weights, dtype=dtype, num_threads=threads)
         found = None
         for model in models:
             found = ops.slim(
@@ -160,6 +166,8 @@ class SLIM(LinearAutoencoder):
                 with np.errstate(divide="ignore"):
                     column = np.where(d > 0, d**model.popularity_power, 0.0)
                 W = sp.csr_matrix(W.multiply(column[None, :]), dtype=dtype)
+            if place is not None:
+                W = transfer(Csr(W.indptr.astype(np.int64), W.indices.astype(np.int32), W.data, (n, n)), place, dtype)
             learned = {"item_counts_": d, "form_": "sparse", "storage_": "full", "_weights": W}
             model.__dict__ = {**model.get_params(), **learned}
             _log.info("%r: fitted %d users x %d items, %d weights", model, *csr.shape, W.nnz)

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import ops
+from .._arrays import Place
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
 from ..ops.factors import recommend_factors_checked
 from ..ops.topk import check_count, hidden_items
+from . import device_vectors as on_device
 from .base import Recommender
 from .inverse import unit_rows
 
@@ -39,13 +41,23 @@ class VectorModel(Recommender):
 
     num_threads: int
 
+    _on_device: tuple[str, ...] = ("item_embeddings_", "bias_")
+
     @abstractmethod
-    def _vectors(self, X: Csr) -> Array:
+    def _vectors(self, X: Any) -> Array:
         """Vectors (users, dim) of any users."""
 
     @abstractmethod
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
         """What every entry of a user's row adds to the score of `item`."""
+
+    @property
+    def _place(self) -> Place | None:
+        """The CUDA device that the model recommends on, or None."""
+        return on_device.learned_place(self)
+
+    def _scored_by(self) -> tuple[Any, Any]:
+        return self.item_embeddings_, self.bias_
 
     @property
     def n_items_(self) -> int:
@@ -69,9 +81,12 @@ class VectorModel(Recommender):
         -------
         ndarray, (users, dim)
         """
-        return self._vectors(self._csr(self._rows_of(X, None)[0]))
+        rows = self._rows_of(X, None)[0]
+        return self._vectors(self._csr(rows)) if self._place is None else on_device.user_vectors(self, rows)
 
     def _score(self, X: Any) -> Array:
+        if self._place is not None:
+            return on_device.score(self, X)
         csr = self._csr(X)
         P = self._vectors(csr)
         return ops.score_factors(P, self.item_embeddings_, bias=self.bias_, num_threads=self.num_threads)
@@ -79,6 +94,8 @@ class VectorModel(Recommender):
     def _recommend(
         self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        if self._place is not None:
+            return on_device.recommend(self, X, k, exclude_seen, items, forbid)
         csr = self._csr(X)
         seen, columns = hidden_items(
             csr, self.n_items_, exclude_seen=exclude_seen, items=items, forbid=forbid, never=self.item_counts_ == 0
@@ -105,6 +122,8 @@ class VectorModel(Recommender):
             Ids or positions (int32), as `ids` are; empty slots as in `recommend`.
         cosines : ndarray of float32, (items asked for, k)
         """
+        if self._place is not None:
+            return on_device.moved(self, "cpu").similar_items(ids, k)
         n = self.n_items_
         known = hasattr(self, "interactions_")
         rows = self.interactions_.item_positions(ids) if known else np.atleast_1d(np.asarray(ids))
@@ -144,7 +163,8 @@ class VectorModel(Recommender):
         contributions : ndarray of float64, (up to k,)
             Over all of the user's items they add up to the score of `item` less its entry of ``bias_``.
         """
-        self._check_fitted("item_embeddings_")
+        if self._place is not None:
+            return on_device.moved(self, "cpu").explain(x, item, k)
         matrix = is_sparse(x) or isinstance(x, Csr) or (isinstance(x, (np.ndarray, list)) and np.ndim(x) == 2)
         speaks = hasattr(self, "interactions_") and not matrix
         if speaks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, ops
+from .._arrays import DeviceCsr, place_of
 from .._sparse import Csr
 from .._threads import resolve_threads
 from ..ops.als import Term, als_rows
@@ -18,20 +20,36 @@ from ..ops.implicit_slim import transposed_product
 from ..ops.topk import check_count
 from ..ops.weights import check_number
 from .embedding import EmbeddingModel, Learned
-from .vectors import Array
 
 _SOLVERS = ("cg", "cholesky")
 _ENTRIES = 1 << 16  # of co-occurrences at a time
 
 
-def _ridge(X: Csr, alpha: float, l2: float, power: float) -> NDArray[np.float64]:
+def _ridge(X: Any, alpha: float, l2: float, power: float) -> NDArray[np.float64]:
     """Of every row of `X`."""
-    counts = np.diff(X.indptr).astype(np.float64)
+    pointers = X.library.to_host(X.indptr) if isinstance(X, DeviceCsr) else X.indptr
+    counts = np.diff(pointers).astype(np.float64)
     return np.asarray(l2 * (alpha * counts + X.shape[1]) ** power)
 
 
-def _learned(E: Array, fold_in: NDArray[np.float64]) -> dict[str, Any]:
-    return {"item_embeddings_": E.copy(), "bias_": np.zeros(len(E), E.dtype), "fold_in_": fold_in}
+def _learned(E: Any, fold_in: NDArray[np.float64]) -> dict[str, Any]:
+    return {"item_embeddings_": _copy(E), "bias_": _zeros((len(E),), E), "fold_in_": fold_in}
+
+
+def _zeros(shape: tuple[int, ...], like: Any) -> Any:
+    """Of the dtype of `like`, where that is."""
+    place = place_of(like)
+    if place is None:
+        return np.zeros(shape, like.dtype)
+    array = place.empty(shape, place.library.dtype(like))
+    array[...] = 0
+    return array
+
+
+def _copy(E: Any) -> Any:
+    array = _zeros(tuple(E.shape), E)
+    array[...] = E
+    return array
 
 
 class WeightedModel(EmbeddingModel):
@@ -46,6 +64,16 @@ class WeightedModel(EmbeddingModel):
     fold_in_: NDArray[np.float64]
 
     _arrays = (*EmbeddingModel._arrays, "fold_in_")
+
+    def _vectors(self, X: Any) -> Any:
+        P = _zeros((X.shape[0], self.item_embeddings_.shape[1]), self.item_embeddings_)
+        term, shared, ridge = self._problem(X)
+        als_rows([term], shared, ridge, P, steps=0, num_threads=resolve_threads(self.num_threads))
+        return P
+
+    @abstractmethod
+    def _problem(self, X: Any) -> tuple[Term, Any, Any]:
+        """What the rows of `X` are folded in by: the term of their entries, the shared matrix, and the ridge."""
 
 
 class WMF(WeightedModel):
@@ -77,6 +105,8 @@ class WMF(WeightedModel):
         Sweeps, at most; `fit(X, validation=...)` ends earlier.
     dtype, seed, num_threads
         As in `MF`.
+    device : None, "cpu", "cuda" or "cuda:0"
+        Where to compute. None: where the interactions are. What is learned stays on the device; `to("cpu")` fetches it.
 
     Notes
     -----
@@ -108,6 +138,7 @@ class WMF(WeightedModel):
         dtype: Any = "float32",
         seed: int = 0,
         num_threads: int = 0,
+        device: str | None = None,
     ) -> None:
         self.dim = dim
         self.alpha = alpha
@@ -124,6 +155,7 @@ class WMF(WeightedModel):
         self.dtype = dtype
         self.seed = seed
         self.num_threads = num_threads
+        self.device = device
 
     def _check(self) -> None:
         for name in ("alpha", "l2"):
@@ -138,20 +170,21 @@ class WMF(WeightedModel):
         if self.implicit_slim not in (None, "init+reg"):
             raise ValueError(f"implicit_slim: expected None or 'init+reg', got {self.implicit_slim!r}")
 
-    def _sweeps(self, X: Csr) -> Iterator[Learned]:
+    def _sweeps(self, X: Any) -> Iterator[Learned]:
         threads = resolve_threads(self.num_threads)
-        dtype = check_float(self.dtype)
         slim = self._slim(X)
         by_item = X.transpose()
         fold_in = np.array([self.alpha, self.l2, self.frequency_power], np.float64)
         rows, columns = _ridge(X, *fold_in), _ridge(by_item, *fold_in)
-        E = self._noise(X.shape[1], 0.1 / np.sqrt(self.dim))
-        P = np.zeros((X.shape[0], self.dim), dtype)
+        E: Any = self._noise(X.shape[1], 0.1 / np.sqrt(self.dim))
+        if isinstance(X, DeviceCsr):
+            E = X.place.from_host(E, E.dtype)
+        P = _zeros((X.shape[0], self.dim), E)
         steps = self.cg_steps if self.solver == "cg" else 0
         for step in range(self.steps):
             V = None if slim is None else slim(E)
             if V is not None and step == 0:
-                E = V.copy()
+                E = _copy(V)
             shared = transposed_product(E, E, threads)
             als_rows([Term(X, E, self.alpha)], shared, rows, P, steps=steps, num_threads=threads)
             shared = transposed_product(P, P, threads)
@@ -159,21 +192,15 @@ class WMF(WeightedModel):
             if V is None:
                 als_rows(terms, shared, columns, E, steps=steps, num_threads=threads)
             else:
-                prior = (self.slim_weight * V).astype(dtype)
-                als_rows(terms, shared, columns + self.slim_weight, E, prior=prior, steps=steps, num_threads=threads)
+                V *= self.slim_weight
+                als_rows(terms, shared, columns + self.slim_weight, E, prior=V, steps=steps, num_threads=threads)
             yield partial(_learned, E, fold_in)
 
-    def _shared(self) -> Array:
+    def _problem(self, X: Any) -> tuple[Term, Any, Any]:
         E = self.item_embeddings_
-        return transposed_product(E, E, resolve_threads(self.num_threads))
-
-    def _vectors(self, X: Csr) -> Array:
-        P = np.zeros((X.shape[0], self.item_embeddings_.shape[1]), self.item_embeddings_.dtype)
         alpha, l2, power = self.fold_in_.tolist()
-        term = Term(X, self.item_embeddings_, alpha)
-        ridge = _ridge(X, alpha, l2, power)
-        als_rows([term], self._shared(), ridge, P, steps=0, num_threads=resolve_threads(self.num_threads))
-        return P
+        shared = transposed_product(E, E, resolve_threads(self.num_threads))
+        return Term(X, E, alpha), shared, _ridge(X, alpha, l2, power)
 
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
         # The score is e^T M^-1 sum_k c_k f_k, M being the matrix of the user's problem.
@@ -299,15 +326,11 @@ class CoFactor(WeightedModel):
             mean = float((rest - w[rows] - v[M.indices]).mean()) if len(rows) else 0.0
             yield partial(_learned, E, np.array([self.c0, self.c1, self.l2_user], np.float64))
 
-    def _vectors(self, X: Csr) -> Array:
+    def _problem(self, X: Any) -> tuple[Term, Any, Any]:
         E = self.item_embeddings_
-        threads = resolve_threads(self.num_threads)
-        P = np.zeros((X.shape[0], E.shape[1]), E.dtype)
         c0, c1, l2 = self.fold_in_.tolist()
-        term = Term(X._replace(values=None), E, c1 - c0, None, c0)
-        shared = c0 * transposed_product(E, E, threads)
-        als_rows([term], shared, l2, P, steps=0, num_threads=threads)
-        return P
+        shared = c0 * transposed_product(E, E, resolve_threads(self.num_threads))
+        return Term(X._replace(values=None), E, c1 - c0, None, c0), shared, l2
 
     def _contributions(self, x: Csr, item: int) -> NDArray[np.float64]:
         E = self.item_embeddings_.astype(np.float64)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._arrays import DeviceCsr, on_cuda
 from .._backend import core_for
 from .._sparse import Csr
 
@@ -18,7 +19,7 @@ class Term(NamedTuple):
     its right side. The w_k are `weights` times the values of `X`, the t_k are `targets`, or w_k + offset.
     """
 
-    X: Csr
+    X: Csr | DeviceCsr
     factors: NDArray[Any]
     weight: float = 1.0
     targets: NDArray[Any] | None = None
@@ -38,8 +39,14 @@ def als_rows(
     """Every row of `P` <- the solution p of (shared + ridge I + sum_k w_k f_k f_k^T) p = sum_k t_k f_k + prior.
 
     By `steps` steps of conjugate gradients from the row as it is; steps = 0 by Cholesky's factorisation. The result is
-    the same, bit for bit, for any number of threads.
+    the same, bit for bit, for any number of threads. On a device where `P` is: matrices and vectors of factors must be
+    there, too; `ridge` and targets are of the host.
     """
+    if on_cuda(P):
+        from . import device_solvers
+
+        device_solvers.als_rows(terms, shared, ridge, P, prior=prior, steps=steps)
+        return
     dtype = P.dtype
     parts: list[tuple[Any, ...]] = []
     for X, factors, weight, targets, offset in terms:

@@ -152,13 +152,13 @@ def inverse_residual(a: Any, c: Any, picks: Any) -> float:
     return float(np.abs(place.library.to_host(reached)).max())
 
 
-def product(a: Any, b: Any) -> Any:
-    """Dense a b, in the arrays' own type, whatever the library's settings; does not wait."""
+def product(a: Any, b: Any, *, transpose_a: bool = False) -> Any:
+    """Dense op(a) b, in the arrays' own type, whatever the library's settings; does not wait."""
     place = _place(a, b)
     dtype = _dtype(a, "a", place)
     _dtype(b, "b", place, dtype=dtype)
-    out = place.empty((int(a.shape[0]), int(b.shape[1])), dtype)
-    cuda().product(a, b, out, place.stream)
+    out = place.empty((int(a.shape[1 if transpose_a else 0]), int(b.shape[1])), dtype)
+    cuda().product(a, b, out, transpose_a, False, place.stream)
     return out
 
 
@@ -356,14 +356,22 @@ def implicit_slim(E: Any, X: Any, alpha: float, parts: Any) -> Any:
     place = _place(E, X)
     dtype = _matrix(E, place)
     csr = device_csr(X, place, dtype=dtype, cols=int(E.shape[0]))
-    host = csr.to_host()
-    ridge, scale, mask = parts(host)
+    ridge, scale, kept = parts(csr.to_host())
+    return implicit_slim_checked(E, csr, ridge, scale, alpha, kept)
+
+
+def implicit_slim_checked(E: Any, X: DeviceCsr, ridge: Any, scale: Any, alpha: float, kept: Any) -> Any:
+    """`implicit_slim` with what depends on X alone, which is of the host."""
+    place, dtype = X.place, X.library.dtype(E)
     column = place.from_host(scale[:, None], dtype)
-    A = E if mask is None else E * place.from_host(mask[:, None], dtype)
-    B = gram_product(A, csr, ridge, out=None) * column
-    F = gram_product(B * column, csr, ridge, out=None)
-    K = alpha * solve_semidefinite(place.library.to_host(B.T @ B), alpha, place.library.to_host(A.T @ E))
-    return F @ place.from_host(K, dtype)
+    A = E if kept is None else E * place.from_host(kept[:, None], dtype)
+    B = gram_product(A, X, ridge, out=None) * column
+    F = gram_product(B * column, X, ridge, out=None)
+    to_host = place.library.to_host
+    K = alpha * solve_semidefinite(
+        to_host(product(B, B, transpose_a=True)), alpha, to_host(product(A, E, transpose_a=True))
+    )
+    return product(F, place.from_host(K, dtype))
 
 
 def _matrix(W: Any, place: Place) -> Any:

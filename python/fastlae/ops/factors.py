@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._sparse import as_csr
 from .._threads import resolve_threads
@@ -29,10 +30,10 @@ def recommend_factors(
 
     Parameters
     ----------
-    P : ndarray, (users, dim)
+    P : ndarray or CUDA array, (users, dim)
         User vectors, float32 or float64, rows contiguous.
-    E : ndarray, (items, dim)
-        Item vectors of the same dtype, rows contiguous.
+    E : ndarray or CUDA array, (items, dim)
+        Item vectors of the same dtype, rows contiguous; on the same device, where the result is then, too.
     k : int
         At least 1. Slots that nothing fills (k larger than the candidates) hold item -1 and score -inf. NaN never wins.
     bias : array_like, (items,), optional
@@ -66,6 +67,11 @@ def recommend_factors(
     >>> fastlae.ops.recommend_factors(np.array([[2.0, 1.0]]), E, k=2)
     (array([[0, 2]], dtype=int32), array([[2. , 1.8]], dtype=float32))
     """
+    if on_cuda(P, E):
+        from . import device_solvers
+
+        found: Pair = device_solvers.recommend_factors(P, E, k=k, bias=bias, hidden=hidden, columns=columns)
+        return found
     threads = resolve_threads(num_threads)
     P, E, bias = _check_factors(P, E, bias)
     n = len(E)
@@ -98,10 +104,10 @@ def score_factors(
 
     Parameters
     ----------
-    P : ndarray, (users, dim)
+    P : ndarray or CUDA array, (users, dim)
         User vectors, float32 or float64, rows contiguous.
-    E : ndarray, (items, dim)
-        Item vectors of the same dtype, rows contiguous.
+    E : ndarray or CUDA array, (items, dim)
+        Item vectors of the same dtype, rows contiguous; on the same device, where the result is then, too.
     bias : array_like, (items,), optional
         Added to the scores of every user.
     out : ndarray, (users, items), optional
@@ -123,6 +129,11 @@ def score_factors(
     >>> fastlae.ops.score_factors(np.array([[2.0, 1.0]]), np.array([[1.0, 0.0], [0.6, 0.6]]), bias=[0.0, 1.0])
     array([[2. , 2.8]])
     """
+    if on_cuda(P, E):
+        from . import device_solvers
+
+        scores: NDArray[Any] = device_solvers.score_factors(P, E, bias=bias, out=out)
+        return scores
     threads = resolve_threads(num_threads)
     P, E, bias = _check_factors(P, E, bias)
     shape = (len(P), len(E))

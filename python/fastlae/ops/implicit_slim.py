@@ -156,7 +156,12 @@ def implicit_slim_checked(
 
 
 def transposed_product(a: NDArray[Any], b: NDArray[Any], num_threads: int) -> NDArray[Any]:
-    """a^T b of tall matrices, the same for any number of threads."""
+    """a^T b of tall matrices, the same for any number of threads; on a device if they are there."""
+    if on_cuda(a, b):
+        from . import device
+
+        there: NDArray[Any] = device.product(a, b, transpose_a=True)
+        return there
     out = np.empty((a.shape[1], b.shape[1]), a.dtype)
     core_for(a, b).transposed_product(a, b, out, num_threads)
     return out

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._arrays import on_cuda
 from .._backend import core_for
 from .._sparse import is_sparse
 from .._threads import resolve_threads
@@ -33,8 +34,8 @@ def slim(
 
     Parameters
     ----------
-    gram : ndarray, (items, items)
-        G = X^T X, symmetric, float32 or float64.
+    gram : ndarray or CUDA array, (items, items)
+        G = X^T X, symmetric, float32 or float64. From one on a device, the columns are made there.
     l1 : float
         Strength of the L1 penalty, on the scale of G; at least 0. Larger ones make W sparser and the call faster.
     l2 : float
@@ -80,7 +81,51 @@ def slim(
            [0.25, 0.  , 0.  ],
            [0.  , 0.  , 0.  ]])
     """
-    threads = resolve_threads(num_threads)
+    there = on_cuda(gram)
+    if there:
+        from . import device_solvers
+
+        n, dtype = int(gram.shape[0]), device_solvers.check_gram(gram)
+    else:
+        gram = _check_gram(gram, resolve_threads(num_threads))
+        n, dtype = len(gram), gram.dtype
+    l1, l2 = check_number(l1, "l1", 0), check_number(l2, "l2", 0)
+    if not isinstance(nonnegative, (bool, np.bool_)):
+        raise TypeError(f"nonnegative: expected True or False, got {nonnegative!r}")
+    if not 0 < check_number(tol, "tol") < 1:
+        raise ValueError(f"tol: expected a number between 0 and 1, got {tol!r}")
+    check_count(max_sweeps, "max_sweeps")
+    first = None if start is None else _columns(start, n, dtype)
+    misses = np.empty(n)
+    if there:
+        indptr, indices, values = device_solvers.slim(
+            gram,
+            l1=l1,
+            l2=l2,
+            nonnegative=bool(nonnegative),
+            tol=float(tol),
+            max_sweeps=int(max_sweeps),
+            start=first,
+            misses=misses,
+        )
+    else:
+        options = bool(nonnegative), float(tol), int(max_sweeps), first, misses, resolve_threads(num_threads)
+        indptr, indices, values = core_for(gram).slim(gram, l1, l2, *options)
+    open_ = misses > tol
+    if open_.any():
+        warnings.warn(
+            f"{int(open_.sum())} of {n} columns did not converge in {max_sweeps} sweeps: the worst misses its "
+            f"optimality conditions by {misses.max():.1e} of its largest G_ij, and tol={tol:.1e} was asked for",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    W = sp.csc_matrix((values, indices, indptr), shape=(n, n))
+    W.sort_indices()
+    return W
+
+
+def _check_gram(gram: Any, threads: int) -> Any:
+    """A symmetric matrix with contiguous rows."""
     if not isinstance(gram, np.ndarray) or gram.ndim != 2 or gram.dtype not in (np.float32, np.float64):
         raise TypeError("gram: expected a two-dimensional NumPy array of float32 or float64")
     n = len(gram)
@@ -96,26 +141,7 @@ def slim(
         raise ValueError("gram: expected finite numbers, got NaN or infinity")
     if skew > SYMMETRY[gram.dtype]:
         raise ValueError(f"gram: expected a symmetric matrix; its halves differ by {skew:.1e} of the diagonal")
-    l1, l2 = check_number(l1, "l1", 0), check_number(l2, "l2", 0)
-    if not isinstance(nonnegative, (bool, np.bool_)):
-        raise TypeError(f"nonnegative: expected True or False, got {nonnegative!r}")
-    if not 0 < check_number(tol, "tol") < 1:
-        raise ValueError(f"tol: expected a number between 0 and 1, got {tol!r}")
-    check_count(max_sweeps, "max_sweeps")
-    first = None if start is None else _columns(start, n, gram.dtype)
-    misses = np.empty(n)
-    indptr, indices, values = core.slim(
-        gram, l1, l2, bool(nonnegative), float(tol), int(max_sweeps), first, misses, threads
-    )
-    open_ = misses > tol
-    if open_.any():
-        warnings.warn(
-            f"{int(open_.sum())} of {n} columns did not converge in {max_sweeps} sweeps: the worst misses its "
-            f"optimality conditions by {misses.max():.1e} of its largest G_ij, and tol={tol:.1e} was asked for",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
-    return sp.csc_matrix((values, indices, indptr), shape=(n, n))
+    return gram
 
 
 def _columns(start: Any, n: int, dtype: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

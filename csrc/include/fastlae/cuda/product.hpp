@@ -5,15 +5,16 @@
 #include <string>
 
 #include "fastlae/cuda/device.hpp"
+#include "fastlae/product.hpp"
 #include "fastlae/views.hpp"
 
 namespace fastlae::cuda {
 
-/// C <- A B.
+/// C <- op(A) op(B).
 template <class T>
-void product(MatrixView<const T> a,  // (m, k)
-             MatrixView<const T> b,  // (k, n)
-             MatrixView<T> c,        // (m, n) out
+void product(Operand<T> a,     // op(A): (m, k)
+             Operand<T> b,     // op(B): (k, n)
+             MatrixView<T> c,  // (m, n) out
              const DeviceContext& context);
 
 /// Loads cuBLAS for all later products: a copy that is in the process already, else the file `path` if that is not

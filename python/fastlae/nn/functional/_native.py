@@ -40,6 +40,10 @@ def handle(tensor: torch.Tensor) -> Any:
     return tensor.detach().contiguous()
 
 
+def _optional_handle(tensor: torch.Tensor | None) -> Any:
+    return None if tensor is None else handle(tensor)
+
+
 def stream(tensor: torch.Tensor) -> int:
     """The stream that work on the tensor is queued on."""
     return int(torch.cuda.current_stream(tensor.device).cuda_stream)
@@ -180,6 +184,11 @@ def swish_norm(
     y = torch.empty_like(x, memory_format=torch.contiguous_format)
     total = torch.empty_like(y) if with_total else y.new_empty((0, 0))
     mean, scale = x.new_empty(x.shape[0]), x.new_empty(x.shape[0])
+    if on_device(x):
+        given = handle(x), _optional_handle(layer_bias), _optional_handle(residual), handle(weight), handle(bias), eps
+        found = handle(y), handle(total) if with_total else None, handle(mean), handle(scale)
+        device_module().swish_norm(*given, *found, stream(x))
+        return y, total, mean, scale
     core_for().swish_norm(
         array(x),
         _optional(layer_bias),
@@ -211,6 +220,24 @@ def swish_norm_backward(
     to_residual = x.new_empty((0, 0)) if grad_total is None else torch.empty_like(to_x)
     to_weight, to_bias = torch.empty_like(weight), torch.empty_like(weight)
     to_layer_bias = weight.new_empty(0) if layer_bias is None else torch.empty_like(weight)
+    if on_device(x):
+        device_module().swish_norm_backward(
+            handle(grad),
+            _optional_handle(grad_total),
+            handle(x),
+            _optional_handle(layer_bias),
+            _optional_handle(residual),
+            handle(weight),
+            handle(mean),
+            handle(scale),
+            handle(to_x),
+            None if grad_total is None else handle(to_residual),
+            handle(to_weight),
+            handle(to_bias),
+            None if layer_bias is None else handle(to_layer_bias),
+            stream(x),
+        )
+        return to_x, to_residual, to_weight, to_bias, to_layer_bias
     core_for().swish_norm_backward(
         array(grad),
         _optional(grad_total),
@@ -235,6 +262,9 @@ def composite_prior(
 ) -> torch.Tensor:
     """Log-density of every row."""
     out = z.new_empty(z.shape[0])
+    if on_device(z):
+        device_module().composite_prior(handle(z), handle(mu), handle(logvar), *options, handle(out), stream(z))
+        return out
     core_for().composite_prior(array(z), array(mu), array(logvar), *options, out.numpy(), threads())
     return out
 
@@ -250,6 +280,11 @@ def composite_prior_backward(
     """Gradients to z and, if asked for (else empty), to mu and logvar."""
     out = [torch.empty_like(z, memory_format=torch.contiguous_format)]
     out += [torch.empty_like(out[0]) if to_old else z.new_empty((0, 0)) for _ in range(2)]
+    if on_device(z):
+        given_there = handle(grad), handle(z), handle(mu), handle(logvar)
+        there = [handle(out[0]), *(handle(part) if to_old else None for part in out[1:])]
+        device_module().composite_prior_backward(*given_there, *options, *there, stream(z))
+        return out[0], out[1], out[2]
     targets = [out[0].numpy(), *(part.numpy() if to_old else None for part in out[1:])]
     given = array(grad), array(z), array(mu), array(logvar)
     core_for().composite_prior_backward(*given, *options, *targets, threads())

@@ -114,7 +114,7 @@ def logpdf(
     per_coordinate: bool,
 ) -> torch.Tensor:
     """Log density of every row."""
-    if _native.is_native(z):
+    if _native.is_native(z, twin=True):
         return _native.composite_prior(z, mu_old, logvar_old, (list(log_weights), wide_logvar, per_coordinate))
     parts = _parts(z, mu_old, logvar_old, log_weights, wide_logvar, per_coordinate)
     return torch.logsumexp(parts, 0).sum(1)
@@ -137,7 +137,7 @@ def logpdf_backward(
     to_old: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gradients to z and, if asked for (else empty), to the old mean and log variance."""
-    if _native.is_native(z):
+    if _native.is_native(z, twin=True):
         options = list(log_weights), wide_logvar, per_coordinate
         return _native.composite_prior_backward(grad, z, mu_old, logvar_old, options, to_old)
     # The share of each part, times the derivative of its own logarithm.

@@ -101,7 +101,7 @@ def activation(
     with_total: bool,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """The activation, its sum with the residual (empty if not asked for), and every row's mean and 1 / deviation."""
-    if _native.is_native(x):
+    if _native.is_native(x, twin=True):
         return _native.swish_norm(x, layer_bias, residual, weight, bias, eps, with_total)
     s = torch.nn.functional.silu(_before(x, layer_bias, residual))
     h, mean, scale = torch.native_layer_norm(s, (x.shape[1],), weight, bias, eps)
@@ -137,7 +137,7 @@ def activation_backward(
     scale: torch.Tensor,
 ) -> tuple[torch.Tensor, ...]:
     """Gradients to x, to the residual (empty without `grad_total`: the same as to x), to weight and both biases."""
-    if _native.is_native(x):
+    if _native.is_native(x, twin=True):
         return _native.swish_norm_backward(grad, grad_total, x, layer_bias, residual, weight, mean, scale)
     t = _before(x, layer_bias, residual)
     share = torch.sigmoid(t)
