@@ -1,7 +1,7 @@
 """On a CUDA device, beside torch and CuPy: ratios in one run, results checked before they are timed.
 
-`bench/gpu.sh` runs every case in a process of its own: FASTLAE_GPU_CASES=machine,gram,recommend,inverse,fit names them,
-and all are put into one file. `bars` in it are what the library is to reach on an H200.
+`bench/gpu.sh` runs every case in a process of its own: FASTLAE_GPU_CASES=gram,inverse names two, for instance, and all
+are put into one file. `bars` in it are what the library is to reach on an H200.
 """
 
 from __future__ import annotations
@@ -208,6 +208,86 @@ def fit(torch: Any) -> dict[str, Any]:
     return results
 
 
+def large(torch: Any) -> dict[str, Any]:
+    """EASE on 91,599 items (Amazon-Book's shape): one matrix of 33.6 GB, and what is beside it."""
+    users, items, count = 52_643, 91_599, 2_984_108
+    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
+    ridge = 200.0
+    torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    model = fastlae.EASE(l2=ridge, form="items", device="cuda").fit(X)
+    torch.cuda.synchronize()
+    took = time.perf_counter() - start
+    peak = torch.cuda.max_memory_allocated()
+    places = np.random.default_rng(0).choice(items, 8, replace=False)
+    # (G + l2 I) (e_j - w_j) is a multiple of e_j.
+    v = -np.stack([model.weights_block(int(j), int(j) + 1)[:, 0] for j in places], axis=1).astype(np.float64)
+    v[places, np.arange(8)] += 1
+    image = X.T @ (X @ v) + ridge * v
+    own = image[places, np.arange(8)].copy()
+    image[places, np.arange(8)] = 0
+    return {"shape": X.shape, "seconds": took, "peak_gb": peak / 1e9, "residual": float(np.abs(image / own).max())}
+
+
+def solvers(torch: Any) -> dict[str, Any]:
+    """Factors, a sweep of alternating least squares, and SLIM."""
+    users, items, count = SHAPES["ml-20m"]
+    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
+    results: dict[str, Any] = {}
+    generator = torch.Generator("cuda").manual_seed(0)
+    for dim in (64, 256):
+        P = torch.randn(20_000, dim, device="cuda", generator=generator)
+        E = torch.randn(items, dim, device="cuda", generator=generator)
+        same = float((ops.recommend_factors(P, E, k=100)[0] == torch.topk(P @ E.T, 100).indices).float().mean())
+        assert same > 0.99, same
+        took = {
+            "fastlae": seconds(torch, lambda P=P, E=E: ops.recommend_factors(P, E, k=100), 5),
+            "torch": seconds(torch, lambda P=P, E=E: torch.topk(P @ E.T, 100), 5),
+        }
+        results[f"recommend_factors, 20,000 users, dim {dim}"] = {"same": same, "seconds": took}
+        for solver in ("cg", "cholesky"):
+            times = []
+            for steps in (1, 3):
+                model = fastlae.WMF(dim=dim, steps=steps, solver=solver, device="cuda")
+                times.append(seconds(torch, lambda model=model: model.fit(X), 1))
+            results[f"WMF, dim {dim}, {solver}: seconds a step"] = (times[1] - times[0]) / 2
+    G = ops.gram(on_device(torch, X))
+    start = time.perf_counter()
+    W = ops.slim(G, l1=200.0, l2=500.0)
+    results["SLIM, l1 = 200, l2 = 500"] = {"seconds": time.perf_counter() - start, "weights": int(W.nnz)}
+    return results
+
+
+def networks(torch: Any) -> dict[str, Any]:
+    """A forward and backward pass of a batch of 500: own kernels beside plain torch."""
+    from fastlae.nn import functional as F
+    from fastlae.nn.functional import _native
+
+    items, hidden, batch = 20_108, 600, 500
+    X = fastlae.data.make_interactions(n_users=batch, n_items=items, n_interactions=36_500, seed=0).astype(np.float32)
+    x = F.csr_tensors(on_device(torch, X))
+    W, b = (torch.randn(*shape, device="cuda").requires_grad_() for shape in ((items, hidden), (hidden,)))
+    z, mu, logvar = (torch.randn(batch, 200, device="cuda").requires_grad_() for _ in range(3))
+    h, scale, shift = (
+        torch.randn(*shape, device="cuda").requires_grad_() for shape in ((batch, hidden), (hidden,), (hidden,))
+    )
+    scores = torch.randn(batch, items, device="cuda").requires_grad_()
+    calls = {
+        "sparse_linear": (lambda: F.sparse_linear(x, W, b), (W, b)),
+        "multinomial_nll": (lambda: F.multinomial_nll(scores, x), (scores,)),
+        "swish_norm": (lambda: F.swish_norm(h, scale, shift, residual=h), (h, scale, shift)),
+        "composite_prior_logpdf": (lambda: F.composite_prior_logpdf(z, mu, logvar), (z, mu, logvar)),
+    }
+    module = _native.device_module()
+
+    def took(name: str, found: Any) -> float:
+        call, leaves = calls[name]
+        _native.device_module = lambda: found  # type: ignore[assignment]
+        return seconds(torch, lambda: torch.autograd.grad(call().square().sum(), leaves), 10)
+
+    return {name: {"fastlae": took(name, module), "torch": took(name, None)} for name in calls}
+
+
 def main() -> None:
     """All cases, or those that FASTLAE_GPU_CASES names, into one file with those that were there."""
     import torch
@@ -215,7 +295,8 @@ def main() -> None:
     from fastlae._backend import cuda
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    cases = {"machine": machine, "gram": gram, "recommend": recommend, "inverse": inverse, "fit": fit}
+    every = (machine, gram, recommend, inverse, fit, large, solvers, networks)
+    cases = {case.__name__: case for case in every}
     asked = os.environ.get("FASTLAE_GPU_CASES")
     results: dict[str, Any] = (earlier("gpu") or {}) if asked else {}
     results["cublas"] = cuda().cublas_version()

@@ -60,17 +60,21 @@ if wants build; then
   part import 60 "$python" -c "from fastlae._backend import cuda, cuda_status as s; print(s(), 'cuBLAS', cuda().cublas_version())"
 fi
 if wants test; then
-  run=("$python" -m pytest -q -m gpu -rfE --tb=short -p no:cacheprovider tests/test_cuda.py -k)
+  pytest=("$python" -m pytest -q -m gpu -rfE --tb=short -p no:cacheprovider)
+  run=("${pytest[@]}" tests/test_cuda.py -k)
   part "test gram" 60 "${run[@]}" "gram or csr or sparse_matrices or duplicates"
   part "test inverse" 90 "${run[@]}" "inverse or tensor or residual"
   part "test recommend" 60 "${run[@]}" "recommend or topk or score"
   part "test models" 90 "${run[@]}" "model or form or sweep or weights or miller or fitted"
   part "test rest" 60 "${run[@]}" "not (gram or csr or sparse_matrices or duplicates or inverse or tensor or residual or \
 recommend or topk or score or model or form or sweep or weights or miller or fitted)"
+  part "test products" 40 "${pytest[@]}" tests/test_cuda_gram_product.py tests/test_cuda_knn_graph.py
+  part "test solvers" 60 "${pytest[@]}" tests/test_cuda_solvers.py
+  part "test networks" 60 "${pytest[@]}" tests/test_nn_functional_cuda.py
 fi
 if wants bench; then
   rm -f bench/results/*/gpu.json
-  for case in machine gram recommend inverse fit; do
+  for case in machine gram recommend inverse fit solvers networks large; do
     FASTLAE_GPU_CASES=$case part "bench $case" 100 "$python" -m bench gpu
   done
   cp -f bench/results/*/gpu.json "$out/" 2>/dev/null
@@ -78,10 +82,12 @@ fi
 if wants sanitize && command -v compute-sanitizer >/dev/null; then
   # Freed memory goes back at once, so that what is read or written after its end is seen.
   export PYTORCH_NO_CUDA_MEMORY_CACHING=1
-  some="torch and (test_gram or test_spd_inverse or test_topk or test_recommend or test_miller or users_form)"
+  ops="test_gram or test_spd_inverse or test_topk or test_recommend or test_miller or users_form or als_rows or slim"
+  some="torch and ($ops or factors or ranking) and not (refuse or move or many)"
   for tool in memcheck racecheck synccheck; do
     part "$tool" 90 compute-sanitizer --tool "$tool" --error-exitcode 9 --kernel-regex kns=fastlae \
-      "$python" -m pytest -q -x -m gpu -p no:cacheprovider tests/test_cuda.py -k "$some and not many"
+      "$python" -m pytest -q -x -m gpu -p no:cacheprovider tests/test_cuda.py \
+      tests/test_cuda_solvers.py tests/test_nn_functional_cuda.py -k "($some) or (kernels_of_the_device and cuda)"
   done
 fi
 

@@ -6,6 +6,8 @@ marked `gpu` runs on a real device, and is skipped where there is none.
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -206,3 +208,33 @@ def test_wmf_is_fitted_there(arrays, options):
     np.testing.assert_allclose(arrays.get(there.score(arrays.csr(X))), gpu.score(X), rtol=1e-3, atol=1e-4)
     watched = fastlae.WMF(**params, device="cuda").fit(X, validation=(X, interactions(60, 30, 1)), k=5)
     assert 1 <= watched.steps_ <= 3
+
+
+def test_what_a_device_has_learned_is_copied_and_pickled(arrays):
+    X = interactions(60, 30)
+    for model in (fastlae.SLIM(l1=1.0, device="cuda"), fastlae.WMF(dim=4, steps=1, device="cuda")):
+        model.fit(X)
+        for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+            np.testing.assert_array_equal(again.recommend(X, k=3)[0], model.recommend(X, k=3)[0])
+            np.testing.assert_array_equal(
+                again.recommend(arrays.csr(X), k=3)[0], model.recommend(arrays.csr(X), k=3)[0]
+            )
+
+
+def test_sparse_weights_are_of_scipy(arrays):
+    model = fastlae.SLIM(l1=1.0, device="cuda").fit(interactions(60, 30))
+    assert isinstance(model.weights_, sp.csr_matrix)
+    np.testing.assert_array_equal(model.weights_block(3, 7), model.weights_.toarray()[:, 3:7])
+
+
+def test_a_diagonal_keeps_its_digits(arrays):
+    X = interactions(80, 30)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastlae.ConvergenceWarning)
+        cpu = fastlae.LowRankEDLAE(k=4, l2=2.0, dropout=0.3, dtype="float64").fit(X)
+    np.testing.assert_allclose(cpu.to("cuda").score(X), cpu.score(X), rtol=1e-12, atol=1e-13)
+
+
+def test_vectors_that_shared_memory_cannot_hold_are_refused(arrays):
+    with pytest.raises(ValueError, match="at most 2730 dimensions on a CUDA device, got 2731"):
+        fastlae.WMF(dim=2731, steps=1, device="cuda").fit(interactions(5, 4))

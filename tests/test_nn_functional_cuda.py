@@ -18,9 +18,6 @@ from fastlae.nn.functional import _native
 @pytest.fixture(params=["emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
 def place(request, monkeypatch):
     """Where the tensors are: on a device, or in host memory that passes for one."""
-    from fastlae import _backend
-
-    caches = _native.device_module, _backend.cuda
     if request.param == "emulated":
         cuda_stand_in.install(monkeypatch)
         monkeypatch.setattr(_native, "on_device", lambda tensor: True)
@@ -30,11 +27,7 @@ def place(request, monkeypatch):
         )
     else:
         gpu_library("torch")
-    for cached in caches:
-        cached.cache_clear()
-    yield "cpu" if request.param == "emulated" else "cuda"
-    for cached in caches:
-        cached.cache_clear()
+    return "cpu" if request.param == "emulated" else "cuda"
 
 
 def results(dtype, place="cpu"):

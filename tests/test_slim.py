@@ -103,11 +103,13 @@ def test_zero_diagonal_ridge_is_ease():
 def test_more_active_items_than_are_copied():
     """Beyond 1,024 active items the descent runs on G itself."""
     rng = np.random.default_rng(0)
-    B = rng.normal(size=(1500, 1300))
+    n = 1040
+    B = rng.normal(size=(6000, n))
     big = B.T @ B
-    W = ops.slim(big, l1=0.0, l2=1500.0, nonnegative=False, tol=1e-6).toarray()
-    C = np.linalg.inv(big + 1500 * np.eye(1300))
-    np.testing.assert_allclose(W, np.eye(1300) - C / np.diag(C), atol=1e-5)
+    W = ops.slim(big, l1=0.0, l2=1500.0, nonnegative=False, tol=1e-5).toarray()
+    assert (W != 0).sum(axis=0).min() > 1024
+    C = np.linalg.inv(big + 1500 * np.eye(n))
+    np.testing.assert_allclose(W, np.eye(n) - C / np.diag(C), atol=1e-5)
 
 
 @settings(deadline=None, max_examples=40)

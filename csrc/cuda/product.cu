@@ -38,7 +38,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     gemm_kernel(int64_t m, int64_t n, int64_t k, T alpha, Strided<T> a, Strided<T> b, T beta, T* c, int64_t c_stride) {
   __shared__ T a_slice[kDepth][kSide + 1], b_slice[kDepth][kSide + 1];
-  const int64_t i0 = static_cast<int64_t>(blockIdx.y) * kSide, j0 = static_cast<int64_t>(blockIdx.x) * kSide;
+  const int64_t i0 = static_cast<int64_t>(blockIdx.x) * kSide, j0 = static_cast<int64_t>(blockIdx.y) * kSide;
   const int row = static_cast<int>(threadIdx.x) / kThreadsSide, column = static_cast<int>(threadIdx.x) % kThreadsSide;
   T sums[kOwn][kOwn] = {};
   for (int64_t k0 = 0; k0 < k; k0 += kDepth) {
@@ -80,7 +80,7 @@ void gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, int6
   }
   const Strided<T> left{a, transpose_a ? 1 : a_stride, transpose_a ? a_stride : 1};
   const Strided<T> right{b, transpose_b ? b_stride : 1, transpose_b ? 1 : b_stride};
-  launch(gemm_kernel<T>, dim3(static_cast<unsigned>(blocks_for(n, kSide)), static_cast<unsigned>(blocks_for(m, kSide))),
+  launch(gemm_kernel<T>, dim3(static_cast<unsigned>(blocks_for(m, kSide)), static_cast<unsigned>(blocks_for(n, kSide))),
          kThreads, 0, context, m, n, k, alpha, left, right, beta, c, c_stride);
 }
 

@@ -125,7 +125,7 @@ __device__ double bar_for(const Solver<T>& s, int64_t j, double limit, double wo
       low = bar;
     else
       high = bar;
-    if (step > 0 && found <= most && found >= most / 2) break;
+    if (step > 0 && found <= most && found >= most - most / 8) break;
   }
   // Where so many miss alike that no bar parts them, they all join: somebody has to.
   return high < worst ? high : low;

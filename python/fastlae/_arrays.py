@@ -7,9 +7,13 @@ seen. What waits for the device is `Library.to_host` (and what calls it), and no
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -28,6 +32,9 @@ class Library(Protocol):
     """What is asked of torch and CuPy. Dtypes are NumPy's, devices are numbers."""
 
     name: str
+
+    def current(self, device: int) -> AbstractContextManager[Any]:
+        """Within, operations on arrays of that device are queued there; torch does so anyway."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any, device: int) -> Any:
         """New memory without values."""
@@ -74,6 +81,12 @@ class _Torch:
 
     def __init__(self) -> None:
         self.torch: Any = importlib.import_module("torch")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _library, (self.name,)
+
+    def current(self, device: int) -> AbstractContextManager[Any]:
+        return contextlib.nullcontext()
 
     def _place(self, device: int) -> Any:
         return self.torch.device("cuda", device)
@@ -140,6 +153,13 @@ class _CuPy:
 
     def __init__(self) -> None:
         self.cupy: Any = importlib.import_module("cupy")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _library, (self.name,)
+
+    def current(self, device: int) -> AbstractContextManager[Any]:
+        found: AbstractContextManager[Any] = self.cupy.cuda.Device(device)
+        return found
 
     def empty(self, shape: tuple[int, ...], dtype: Any, device: int) -> Any:
         with self.cupy.cuda.Device(device):
@@ -251,6 +271,10 @@ class Place(NamedTuple):
         host = np.ascontiguousarray(array, dtype=dtype)
         return self._allocating(self.library.from_host, host, self.device)
 
+    def current(self) -> AbstractContextManager[Any]:
+        """Within, operations on arrays that are here are queued here."""
+        return self.library.current(self.device)
+
     @property
     def stream(self) -> int:
         """The current stream, as a number."""
@@ -285,6 +309,18 @@ def place_of(*arrays: Any) -> Place | None:
             )
         place = found
     return place
+
+
+def on_their_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorates what computes with the arrays that it is given: their device is the current one meanwhile."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        place = place_of(*args, *kwargs.values())
+        with contextlib.nullcontext() if place is None else place.current():
+            return function(*args, **kwargs)
+
+    return call
 
 
 def _device(array: Any, name: str) -> int:
@@ -388,11 +424,13 @@ def device_csr(
     if isinstance(X, DeviceCsr):
         result = X
         if X.values is not None and X.library.dtype(X.values) != dtype:
-            result = X._replace(values=X.library.astype(X.values, dtype))
+            with place.current():
+                result = X._replace(values=X.library.astype(X.values, dtype))
     elif _owner(X) is None:
         result = transfer(as_csr(X, name, dtype=dtype, cols=cols, nonnegative=nonnegative), place, dtype)
     else:
-        result = _checked(X, place, name, dtype, nonnegative)
+        with place.current():
+            result = _checked(X, place, name, dtype, nonnegative)
     if cols is not None and result.shape[1] != cols:
         raise ValueError(f"{name}: expected {cols} columns (items), got a matrix of shape {result.shape}")
     return result

@@ -58,19 +58,22 @@ void check(int64_t n) {
 }
 
 template <class T>
-void check_product(int64_t m, int64_t k, int64_t n) {
+void check_product(int64_t m, int64_t k, int64_t n, bool transpose_a, bool transpose_b) {
   Random random(3);
-  Matrix<T> a(m, k, 1), b(k, n, 2), c(m, n, 3), expected(m, n);
+  Matrix<T> a(transpose_a ? k : m, transpose_a ? m : k, 1), b(transpose_b ? n : k, transpose_b ? k : n, 2);
+  Matrix<T> c(m, n, 3), expected(m, n);
   fill(a, random);
   fill(b, random);
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
       double sum = 0;
-      for (int64_t d = 0; d < k; ++d) sum += static_cast<double>(a(i, d)) * static_cast<double>(b(d, j));
+      for (int64_t d = 0; d < k; ++d)
+        sum +=
+            static_cast<double>(transpose_a ? a(d, i) : a(i, d)) * static_cast<double>(transpose_b ? b(j, d) : b(d, j));
       expected(i, j) = static_cast<T>(sum);
     }
   under_schedules([&] {
-    cuda::product<T>(a.view(), b.view(), c.view(), Device(0).context());
+    cuda::product<T>({a.view(), transpose_a}, {b.view(), transpose_b}, c.view(), Device(0).context());
     near(c, expected, 1e-4, "product");
   });
 }
@@ -82,8 +85,11 @@ int main() {
   check<float>(1);
   check<float>(70);
   check<double>(33);
-  check_product<float>(65, 17, 130);
-  check_product<double>(3, 40, 5);
-  check_product<float>(4, 0, 4);
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      check_product<float>(65, 17, 130, transpose_a, transpose_b);
+      check_product<double>(3, 40, 5, transpose_a, transpose_b);
+    }
+  check_product<float>(4, 0, 4, false, false);
   return report_emulated("weights");
 }

@@ -208,6 +208,10 @@ class DeviceEngine:
 
     def inverse(self, weights: Any, power: float, ridge: Vector, form: str) -> DeviceInverse:
         """The inverse for one Lambda; the Gram matrix is kept between them where memory is plentiful."""
+        with self.place.current():
+            return self._inverse(weights, power, ridge, form)
+
+    def _inverse(self, weights: Any, power: float, ridge: Vector, form: str) -> DeviceInverse:
         X, place = self.X, self.place
         if self.power != power:
             self.kept, self.power = None, power
@@ -230,7 +234,8 @@ class DeviceEngine:
         n = self.X.shape[1]
         hidden = device.hiding(self.asked, n, exclude_seen=True, never=never)
         there = [self.place.from_host(scale, self.dtype) for scale in scales]
-        found = device.rank(self.asked, scores_of, hidden, k=k, scales=there, dtype=self.dtype)
+        with self.place.current():
+            found = device.rank(self.asked, scores_of, hidden, k=k, scales=there, dtype=self.dtype)
         return [self.place.library.to_host(items) for items, _ in found]
 
 

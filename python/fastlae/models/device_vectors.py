@@ -74,7 +74,8 @@ def _rows(model: Any, X: Any) -> tuple[DeviceCsr, Place]:
 def user_vectors(model: Any, X: Any) -> NDArray[Any]:
     """P; on the host if X is."""
     csr, place = _rows(model, X)
-    P: NDArray[Any] = model._vectors(csr)
+    with place.current():
+        P: NDArray[Any] = model._vectors(csr)
     return P if on_cuda(X) else place.library.to_host(P)
 
 
@@ -86,14 +87,17 @@ def _dense(model: Any, X: DeviceCsr) -> Any:
         place = X.place
         rows = np.repeat(np.arange(X.shape[0]), np.diff(place.library.to_host(X.indptr)))
         columns = place.library.astype(X.indices, np.int64)
-        scores[place.from_host(rows, np.int64), columns] += X.scaled(place.from_host(delta, X.dtype)).values
+        scores[place.from_host(rows, np.int64), columns] += X.scaled(
+            place.from_host(delta, place.library.dtype(scores))
+        ).values
     return scores
 
 
 def score(model: Any, X: Any) -> NDArray[Any]:
     """Scores of all items; on the host if X is."""
     csr, place = _rows(model, X)
-    scores: NDArray[Any] = _dense(model, csr)
+    with place.current():
+        scores: NDArray[Any] = _dense(model, csr)
     return scores if on_cuda(X) else place.library.to_host(scores)
 
 
@@ -101,16 +105,17 @@ def recommend(model: Any, X: Any, k: int, exclude_seen: bool, items: Any, forbid
     """The best k for every row of X; on the host if X is."""
     csr, place = _rows(model, X)
     n, never = model.n_items_, model.item_counts_ == 0
-    hidden = device.hiding(csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid, never=never)
-    right, bias = model._scored_by()
     found: Pair
-    if getattr(model, "diagonal_", None) is not None and not exclude_seen:  # the diagonal speaks
-        dtype = place.library.dtype(right)
-        found = device.rank(csr, lambda rows, *_: _dense(model, rows), hidden, k=k, scales=[None], dtype=dtype)[0]
-    else:
-        P = model._vectors(csr)
-        found = device_solvers.recommend_factors_checked(P, right, k, bias, hidden.seen, hidden.columns)
-        nothing = csr.indptr[1:] == csr.indptr[:-1]
-        found[0][nothing] = -1
-        found[1][nothing] = -np.inf
+    with place.current():
+        hidden = device.hiding(csr, n, exclude_seen=exclude_seen, items=items, forbid=forbid, never=never)
+        right, bias = model._scored_by()
+        if getattr(model, "diagonal_", None) is not None and not exclude_seen:  # the diagonal speaks
+            dtype = place.library.dtype(right)
+            found = device.rank(csr, lambda rows, *_: _dense(model, rows), hidden, k=k, scales=[None], dtype=dtype)[0]
+        else:
+            P = model._vectors(csr)
+            found = device_solvers.recommend_factors_checked(P, right, k, bias, hidden.seen, hidden.columns)
+            nothing = csr.indptr[1:] == csr.indptr[:-1]
+            found[0][nothing] = -1
+            found[1][nothing] = -np.inf
     return found if on_cuda(X) else (place.library.to_host(found[0]), place.library.to_host(found[1]))

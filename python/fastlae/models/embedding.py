@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, _progress, ops
-from .._arrays import host_csr, place_for, transfer
+from .._arrays import Place, host_csr, place_for, transfer
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
@@ -114,14 +115,18 @@ class EmbeddingModel(VectorModel):
             self.__dict__.pop("_watch", None)
 
     def _fit(self, X: Any) -> None:
+        place = place_for(self.device, X) if hasattr(self, "device") else None
+        with contextlib.nullcontext() if place is None else place.current():
+            self._fit_at(place, X)
+
+    def _fit_at(self, place: Place | None, X: Any) -> None:
         validation, metric, k, callback = self._watch
         dtype = check_float(self.dtype)
         check_count(self.dim, "dim")
         if isinstance(self.seed, bool) or not hasattr(self.seed, "__index__") or self.seed < 0:
             raise ValueError(f"seed: expected an integer of at least 0, got {self.seed!r}")
         self._check()
-        place = place_for(self.device, X) if hasattr(self, "device") else None
-        csr = host_csr(X, dtype) if hasattr(self, "device") else as_csr(X, dtype=dtype, nonnegative=True)
+        csr = host_csr(X, dtype) if place is not None else as_csr(X, dtype=dtype, nonnegative=True)
         if not csr.nnz:
             raise ValueError(f"X: expected interactions, got none in a matrix of shape {csr.shape}")
         # Beside X and its transpose some arrays of the size of the embeddings, of users too where a model has those.

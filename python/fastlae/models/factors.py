@@ -33,6 +33,8 @@ _BLOCK_BYTES = 256e6  # of user vectors at a time
 class FactorModel(ItemWeights):
     """What the low-rank models share; use one of the subclasses.
 
+    Arrays are of NumPy, or on the CUDA device that the model was moved to (`to`).
+
     Attributes
     ----------
     left_, right_ : ndarray, (items, rank)

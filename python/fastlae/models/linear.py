@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, ops
-from .._arrays import parse_device, place_for
+from .._arrays import DeviceCsr, parse_device, place_for
 from .._packed import PackedSymmetric, native
 from .._sparse import Csr, as_csr, is_sparse
 from .._threads import resolve_threads
@@ -165,7 +165,8 @@ class LinearAutoencoder(ItemWeights):
         threads = resolve_threads(self.num_threads)
         place = place_for(self.device, X)
         if place is not None:
-            on_it, learned = on_device.fit(self, X, place, dtype)
+            with place.current():
+                on_it, learned = on_device.fit(self, X, place, dtype)
             self.__dict__ = {**self.get_params(), **learned}
             _log.info("%r: fitted %d users x %d items on CUDA device %d", self, *on_it.shape, place.device)
             return
@@ -233,7 +234,7 @@ class LinearAutoencoder(ItemWeights):
 
     @property
     def weights_(self) -> Any:
-        """W as a whole."""
+        """W as a whole: on the device of the model, but sparse weights are always of SciPy."""
         self._check_fitted("item_counts_")
         if not hasattr(self, "_weights"):
             n, dtype = self.n_items_, self._learned_dtype
@@ -248,7 +249,8 @@ class LinearAutoencoder(ItemWeights):
             if self._place is not None:
                 return self._place.from_host(W, dtype)
             self._weights = W
-        return self._weights
+        W = self._weights
+        return W.to_host().scipy(W.dtype) if isinstance(W, DeviceCsr) else W
 
     def weights_block(self, j0: int, j1: int) -> Any:
         """Columns j0 to j1 of W, dense (items, j1 - j0), without the rest; in host memory."""
@@ -294,7 +296,8 @@ class LinearAutoencoder(ItemWeights):
 
     def _score(self, X: Any) -> NDArray[Any]:
         if self._place is not None:
-            return on_device.score(self, X)
+            with self._place.current():
+                return on_device.score(self, X)
         csr = self._csr(X)
         dtype = self._learned_dtype
         if self.form_ != "sparse" and not hasattr(self, "_inverse"):
@@ -315,7 +318,8 @@ class LinearAutoencoder(ItemWeights):
         self, X: Any, k: int, exclude_seen: bool, items: Any, forbid: Any
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         if self._place is not None:
-            return on_device.recommend(self, X, k, exclude_seen, items, forbid)
+            with self._place.current():
+                return on_device.recommend(self, X, k, exclude_seen, items, forbid)
         csr = self._csr(X)
         threads = resolve_threads(self.num_threads)
         n = self.n_items_

@@ -25,6 +25,8 @@ Array = NDArray[Any]
 class VectorModel(Recommender):
     """What models with vectors of users and items share, embedding models and networks; use one of the subclasses.
 
+    Arrays are of NumPy, or on the CUDA device that the model was moved to (`to`).
+
     Attributes
     ----------
     item_embeddings_ : ndarray, (items, dim)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._arrays import DeviceCsr, Place, device_csr, on_cuda, place_of
+from .._arrays import DeviceCsr, Place, device_csr, on_cuda, on_their_device, place_of
 from .._backend import cuda
 from .._packed import PackedSymmetric
 from .._sparse import Csr, is_sparse
@@ -57,6 +57,7 @@ NO_HEAD = -1  # csrc/include/fastlae/cuda/gram.hpp
 HEAD_BY_COST = 0
 
 
+@on_their_device
 def gram(
     X: Any, *, user_weights: Any, dtype: Any, out: Any, packed: bool = False, head_items: int = HEAD_BY_COST
 ) -> Any:
@@ -104,6 +105,7 @@ def _gram_dtype(X: Any, dtype: Any, place: Place) -> Any:
     return _FLOATS[1] if values is not None and place.library.dtype(values) == np.float64 else _FLOATS[0]
 
 
+@on_their_device
 def spd_inverse(a: Any, *, overwrite_a: bool, out: Any, tensor_cores: bool, refine: bool) -> Any:
     """A^-1; waits twice: for the check of `a`, and for whether the factorisation succeeded; with `refine` once more."""
     place = _place(a, out)
@@ -141,6 +143,7 @@ def _refine(a: Any, c: Any, place: Place) -> float:
     return float(place.number(worst))
 
 
+@on_their_device
 def inverse_residual(a: Any, c: Any, picks: Any) -> float:
     """The largest entry of |1 - a c| in some columns; waits."""
     place = _place(a, c)
@@ -152,6 +155,7 @@ def inverse_residual(a: Any, c: Any, picks: Any) -> float:
     return float(np.abs(place.library.to_host(reached)).max())
 
 
+@on_their_device
 def product(a: Any, b: Any, *, transpose_a: bool = False) -> Any:
     """Dense op(a) b, in the arrays' own type, whatever the library's settings; does not wait."""
     place = _place(a, b)
@@ -194,12 +198,14 @@ def invert_in_place(a: Any, *, tensor_cores: bool = False) -> None:
         raise NotPositiveDefiniteError.at(row)
 
 
+@on_their_device
 def diagonal(a: Any) -> Any:
     """The diagonal of a square matrix, as NumPy's float64; waits."""
     place = _place(a)
     return place.library.to_host(a.diagonal()).astype(np.float64)
 
 
+@on_their_device
 def add_to_diagonal(a: Any, numbers: Any) -> None:
     """Numbers of the host onto the diagonal of a contiguous matrix."""
     place = _place(a)
@@ -207,6 +213,7 @@ def add_to_diagonal(a: Any, numbers: Any) -> None:
     view += place.from_host(numbers, place.library.dtype(a))
 
 
+@on_their_device
 def symmetric(C: Any, name: str) -> Any:
     """Check C, and its diagonal as NumPy's float64; waits."""
     place = _place(C)
@@ -215,6 +222,7 @@ def symmetric(C: Any, name: str) -> Any:
     return diagonal(C)
 
 
+@on_their_device
 def diagonal_weights(C: Any, diagonals: Diagonals, *, out: Any) -> Any:
     """W = diag(r) (diag(alpha) + C diag(beta)), in place if `out` is `C`; does not wait."""
     place = _place(C, out)
@@ -231,6 +239,7 @@ def diagonal_weights(C: Any, diagonals: Diagonals, *, out: Any) -> Any:
     return out
 
 
+@on_their_device
 def miller_update(H0_inv: Any, V: Any, E1: Any, E2: Any) -> Any:
     """The general rank-two updates; waits for the check of H0_inv."""
     place = _place(H0_inv, V, E1, E2)
@@ -247,6 +256,7 @@ def miller_update(H0_inv: Any, V: Any, E1: Any, E2: Any) -> Any:
     return out
 
 
+@on_their_device
 def score(X: Any, W: Any, *, out: Any = None) -> Any:
     """X W; waits once, for the check of an X that is on the device already."""
     place = _place(X, W, out)
@@ -286,6 +296,7 @@ def quadratic_diagonal(X: DeviceCsr, M: Any) -> Any:
     return X.library.to_host(out)
 
 
+@on_their_device
 def gram_product(E: Any, X: Any, ridge: Any, *, out: Any) -> Any:
     """(X^T X + diag(ridge)) E; sums in an order that differs between runs."""
     place = _place(E, X, out)
@@ -304,6 +315,7 @@ def gram_product(E: Any, X: Any, ridge: Any, *, out: Any) -> Any:
     return out
 
 
+@on_their_device
 def nearest_neighbours(X: Any, *, k: int, metric: str, shrink: float, alpha: float) -> Any:
     """The k most similar items of every item; waits for X, whose sums are made on the host."""
     place = _place(X)
@@ -348,6 +360,7 @@ def neighbour_lists(items: Any, best: Any) -> tuple[Any, Any]:
     return np.take_along_axis(found, order, 1), np.take_along_axis(values, order, 1)
 
 
+@on_their_device
 def implicit_slim(E: Any, X: Any, alpha: float, parts: Any) -> Any:
     """ImplicitSLIM on the device, matrices of order dim being solved on the host; see `ops.implicit_slim`.
 
@@ -360,6 +373,7 @@ def implicit_slim(E: Any, X: Any, alpha: float, parts: Any) -> Any:
     return implicit_slim_checked(E, csr, ridge, scale, alpha, kept)
 
 
+@on_their_device
 def implicit_slim_checked(E: Any, X: DeviceCsr, ridge: Any, scale: Any, alpha: float, kept: Any) -> Any:
     """`implicit_slim` with what depends on X alone, which is of the host."""
     place, dtype = X.place, X.library.dtype(E)
@@ -392,6 +406,7 @@ def _allocate(rows: int, n: int, k: int, itemsize: int, place: Place) -> tuple[A
     return place.empty((rows, k), np.int32), place.empty((rows, k), np.float32), place.workspace(size)
 
 
+@on_their_device
 def topk(scores: Any, *, k: int, scale: Any, hidden: Any, columns: Any) -> Any:
     """The k largest of every row; waits once where `hidden` is on the device."""
     place = _place(scores, hidden)
@@ -436,6 +451,7 @@ class Hiding(NamedTuple):
         return self.seen[0][begin : end + 1] - first, self.seen[1][first:last]
 
 
+@on_their_device
 def hiding(
     csr: DeviceCsr, n: int, *, exclude_seen: bool, items: Any = None, forbid: Any = None, never: Any = None
 ) -> Hiding:
@@ -460,6 +476,7 @@ def hiding(
     return Hiding(seen, None if columns is None else place.from_host(columns, np.uint8))
 
 
+@on_their_device
 def recommend(
     X: Any, W: Any, *, k: int, exclude_seen: bool, items: Any, forbid: Any, never: Any = None, nonnegative: bool = False
 ) -> Any:
@@ -474,6 +491,7 @@ def recommend(
     return best_items, best
 
 
+@on_their_device
 def rank(
     X: DeviceCsr,
     scores_of: Callable[[DeviceCsr, int, int], Any],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import DeviceCsr, Place, device_csr, on_cuda, place_of, transfer
+from .._arrays import DeviceCsr, Place, device_csr, on_cuda, on_their_device, place_of, transfer
 from .._backend import cuda
 from .._sparse import Csr
 from ..errors import NotPositiveDefiniteError
@@ -18,6 +18,7 @@ from .device import BLOCK_BYTES, check_symmetric
 from .topk import check_count
 from .weights import check_numbers
 
+_VECTOR_BYTES = 96 << 10  # csrc/cuda/als.cu: nine vectors of a row, in what all devices have of shared memory
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -45,6 +46,7 @@ def _factors(P: Any, E: Any, bias: Any) -> tuple[Place, Any, Any]:
     return place, dtype, bias
 
 
+@on_their_device
 def recommend_factors(P: Any, E: Any, *, k: int, bias: Any, hidden: Any, columns: Any) -> Any:
     """The k best of every row of P E^T + bias; waits once where `hidden` is on the device."""
     place, _, bias = _factors(P, E, bias)
@@ -65,6 +67,7 @@ def recommend_factors(P: Any, E: Any, *, k: int, bias: Any, hidden: Any, columns
     return recommend_factors_checked(P, E, k, bias, seen, columns)
 
 
+@on_their_device
 def recommend_factors_checked(P: Any, E: Any, k: int, bias: Any, seen: Any, columns: Any) -> Any:
     """`recommend_factors` after its checks: `seen` and `columns` as `fastlae.ops.device.Hiding` has them."""
     place = place_of(P, E)
@@ -80,6 +83,7 @@ def recommend_factors_checked(P: Any, E: Any, k: int, bias: Any, seen: Any, colu
     return items, best
 
 
+@on_their_device
 def score_factors(P: Any, E: Any, *, bias: Any, out: Any) -> Any:
     """P E^T + bias; does not wait."""
     place, dtype, bias = _factors(P, E, bias)
@@ -97,12 +101,16 @@ def score_factors(P: Any, E: Any, *, bias: Any, out: Any) -> Any:
     return out
 
 
+@on_their_device
 def als_rows(terms: Any, shared: Any, ridge: Any, P: Any, *, prior: Any, steps: int) -> None:
     """Rows of `P` <- solutions of their problems; waits where they are solved exactly (steps = 0)."""
     place = place_of(P)
     assert place is not None, "called for arrays on a CUDA device only"
     dtype = place.library.dtype(P)
     rows, dim = (int(size) for size in P.shape)
+    most = _VECTOR_BYTES // (9 * dtype.itemsize)
+    if dim > most:
+        raise ValueError(f"P: expected at most {most} dimensions on a CUDA device, got {dim}; the CPU takes any number")
     parts: list[tuple[Any, ...]] = []
     for X, factors, weight, targets, offset in terms:
         values = None if X.values is None else place.library.astype(X.values * weight, dtype)
@@ -134,6 +142,7 @@ def check_gram(gram: Any) -> Any:
     return dtype
 
 
+@on_their_device
 def slim(
     gram: Any,
     *,
@@ -196,6 +205,7 @@ def slim(
     return indptr, np.concatenate([nothing[0], *found_items]), np.concatenate([nothing[1], *found_values])
 
 
+@on_their_device
 def ranking_sums(
     top: Any, targets: Csr, cutoffs: NDArray[np.int32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

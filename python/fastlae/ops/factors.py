@@ -47,9 +47,9 @@ def recommend_factors(
 
     Returns
     -------
-    items : ndarray of int32, (users, k)
+    items : ndarray or CUDA array of int32, (users, k)
         Best first; ties go to the smaller item.
-    scores : ndarray of float32, (users, k)
+    scores : ndarray or CUDA array of float32, (users, k)
 
     Raises
     ------
@@ -110,14 +110,14 @@ def score_factors(
         Item vectors of the same dtype, rows contiguous; on the same device, where the result is then, too.
     bias : array_like, (items,), optional
         Added to the scores of every user.
-    out : ndarray, (users, items), optional
-        Of the same dtype; written instead of a new array.
+    out : ndarray or CUDA array, (users, items), optional
+        Of the same dtype, where `P` is; written instead of a new array.
     num_threads : int
         0 means all that the process may use. The result is the same, bit for bit, for any number.
 
     Returns
     -------
-    ndarray, (users, items)
+    ndarray or CUDA array, (users, items)
 
     Notes
     -----

@@ -43,7 +43,7 @@ def implicit_slim(
 
     Parameters
     ----------
-    E : ndarray, (items, dim)
+    E : ndarray or CUDA array, (items, dim)
         Embeddings of the items, such as ``torch.nn.Embedding`` holds: float32 or float64, finite, rows contiguous. For
         embeddings of users, pass ``X.T``.
     X : sparse matrix, (users, items)
@@ -67,8 +67,8 @@ def implicit_slim(
 
     Returns
     -------
-    ndarray, (items, dim)
-        Of the dtype of `E`.
+    ndarray or CUDA array, (items, dim)
+        Of the dtype of `E`, where that is.
 
     Raises
     ------

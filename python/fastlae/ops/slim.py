@@ -35,7 +35,8 @@ def slim(
     Parameters
     ----------
     gram : ndarray or CUDA array, (items, items)
-        G = X^T X, symmetric, float32 or float64. From one on a device, the columns are made there.
+        G = X^T X, symmetric, float32 or float64. Of one on a device, whose rows must be contiguous, the columns are
+        made there.
     l1 : float
         Strength of the L1 penalty, on the scale of G; at least 0. Larger ones make W sparser and the call faster.
     l2 : float

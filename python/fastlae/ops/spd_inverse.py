@@ -192,7 +192,7 @@ def inverse_residual(a: Any, c: Any, *, columns: int = 64) -> float:
     if on_cuda(a, c):
         from . import device
 
-        return device.inverse_residual(a, c, picks)
+        return float(device.inverse_residual(a, c, picks))
     picked, worst = c[:, picks].astype(np.float64), 0.0
     for begin in range(0, shape[0], 1024):
         rows = np.arange(begin, min(begin + 1024, shape[0]))
