@@ -82,8 +82,13 @@ cuda-report: $(VENV)/installed $(VENV)/native ## compile and link the CUDA modul
 	  -DFASTLAE_WERROR=$(or $(FASTLAE_WERROR),OFF) --log-level=WARNING
 	$(BIN)/cmake --build $(CUDA_BUILD) --target _cuda --clean-first > $(CUDA_BUILD)/ptxas.log 2>&1 \
 	  || { tail -n 40 $(CUDA_BUILD)/ptxas.log; exit 1; }
-	@grep -c "bytes spill stores" $(CUDA_BUILD)/ptxas.log | sed 's/$$/ kernels (one for each architecture and type) compiled/'
-	@! grep -B2 -E "[1-9][0-9]* bytes spill" $(CUDA_BUILD)/ptxas.log
+	@$(MAKE) --no-print-directory cuda-spills LOG=$(CUDA_BUILD)/ptxas.log
+
+.PHONY: cuda-spills
+cuda-spills: # LOG=file: what ptxas printed where FASTLAE_CUDA_REPORT was on
+	@grep "bytes spill stores" $(LOG) | wc -l | sed 's/$$/ kernels (one for each architecture and type) compiled/'
+	@grep -q "bytes spill stores" $(LOG)
+	@! grep -B2 -E "[1-9][0-9]* bytes spill" $(LOG)
 
 clean: ## remove everything that was built or installed here
 	rm -rf build dist $(VENV) $(DEMO_VENV) .pytest_cache .hypothesis .mypy_cache .ruff_cache
