@@ -7,22 +7,43 @@ are put into one file. `bars` in it are what the library is to reach on an H200.
 from __future__ import annotations
 
 import os
+import pathlib
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 import fastlae
 from fastlae import ops
+from fastlae._arrays import device_csr, place_of
 from fastlae.ops import device
 
 from .harness import earlier, save
 
 # users, items, interactions
-SHAPES = {"ml-20m": (136_677, 20_108, 9_990_682), "msd": (571_355, 41_140, 33_633_450)}
+SHAPES = {
+    "ml-20m": (136_677, 20_108, 9_990_682),
+    "msd": (571_355, 41_140, 33_633_450),
+    "amazon-book": (52_643, 91_599, 2_984_108),
+}
 SECONDS = {"ml-20m": 1.0, "msd": 5.0}  # that a fit may take, from the host's matrix to weights on the device
+
+
+def interactions(name: str) -> Any:
+    """Generated data of a shape; kept on the disk for the cases after this one, since making it can take a minute."""
+    path = pathlib.Path(tempfile.gettempdir()) / f"fastlae-bench-{name}.npz"
+    if path.exists():
+        return sp.load_npz(path)
+    users, items, count = SHAPES[name]
+    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
+    unfinished = path.with_suffix(".unfinished.npz")
+    sp.save_npz(unfinished, X, compressed=False)
+    unfinished.rename(path)
+    return X
 
 
 def seconds(torch: Any, call: Callable[[], Any], repeat: int = 3, prepare: Callable[[], Any] | None = None) -> float:
@@ -59,15 +80,14 @@ def on_device(torch: Any, X: Any) -> Any:
     return torch.sparse_csr_tensor(*parts, size=X.shape, check_invariants=True)
 
 
-def machine(torch: Any) -> dict[str, Any]:
+def machine(torch: Any, record: dict[str, Any]) -> None:
     """The ceilings: bytes copied a second (read and written), products of float32."""
     source = torch.randn(2**30, device="cuda")
     target = torch.empty_like(source)
     copied = 2 * source.nbytes / seconds(torch, lambda: target.copy_(source), 5)
     host = torch.empty(2**28, dtype=torch.uint8, pin_memory=True)
     sent = host.nbytes / seconds(torch, lambda: host.to("cuda", non_blocking=True), 5)
-    return {
-        "device": torch.cuda.get_device_name(),
+    record |= {
         "torch": torch.__version__,
         "copy_gb_s": round(copied / 1e9),
         "host_to_device_gb_s": round(sent / 1e9, 1),
@@ -87,9 +107,12 @@ def positive_definite(torch: Any, n: int) -> Any:
     return a
 
 
-def inverse(torch: Any) -> dict[str, Any]:
+def inverse(torch: Any, found: dict[str, Any]) -> None:
     """spd_inverse in place beside cholesky + cholesky_inverse and inv; n^3 operations by convention."""
-    rate, cases, bars = gemm_rate(torch), [], []
+    rate = gemm_rate(torch)
+    cases: list[Any] = []
+    bars: list[Any] = []
+    found |= {"float32_tflops": round(rate / 1e12, 1), "cases": cases, "bars": bars}
     for n in (5_000, 20_000, 40_000):
         a = positive_definite(torch, n)
         buffer = torch.empty_like(a)
@@ -98,6 +121,7 @@ def inverse(torch: Any) -> dict[str, Any]:
             buffer.copy_(a)
 
         record: dict[str, Any] = {"n": n, "seconds": {}, "residual": {}}
+        cases.append(record)
         contenders: dict[str, Callable[[], Any]] = {
             "fastlae": lambda b=buffer: device.invert_in_place(b) or b,
             "fastlae, tensor cores": lambda b=buffer: device.invert_in_place(b, tensor_cores=True) or b,
@@ -125,20 +149,18 @@ def inverse(torch: Any) -> dict[str, Any]:
             for theirs, times in (("torch.cholesky_inverse(cholesky)", 2), ("torch.linalg.inv", 5)):
                 if theirs in took:
                     bars.append(bar(f"{ours}, {n}: times {theirs}", took[theirs] / took[ours], times))
-        cases.append(record)
-        del a, buffer, contenders, call
+        del a, buffer, contenders, call, refill
         torch.cuda.empty_cache()
-    return {"float32_tflops": round(rate / 1e12, 1), "cases": cases, "bars": bars}
 
 
-def gram(torch: Any) -> dict[str, Any]:
+def gram(torch: Any, record: dict[str, Any]) -> None:
     """ops.gram beside cuSPARSE's product (cupyx X.T @ X), X being on the device."""
-    users, items, count = SHAPES["ml-20m"]
-    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
+    X = interactions("ml-20m")
+    items = X.shape[1]
     there = on_device(torch, X)
     weights = np.diff(X.indptr).clip(1) ** -0.5
     want, out = ops.gram(X), torch.empty((items, items), device="cuda")
-    record: dict[str, Any] = {"shape": X.shape, "interactions": int(X.nnz), "seconds": {}, "bars": []}
+    record |= {"shape": X.shape, "interactions": int(X.nnz), "seconds": {}, "bars": []}
     heads = {"by cost": device.HEAD_BY_COST, "none": device.NO_HEAD, "1024": 1024, "2048": 2048, "4096": 3900}
     for name, head in heads.items():
 
@@ -148,24 +170,27 @@ def gram(torch: Any) -> dict[str, Any]:
         assert (call().cpu().numpy() == want).all(), "counts must equal the CPU's"
         record["seconds"][f"head {name}"] = seconds(torch, call, 5)
         record["seconds"][f"head {name}, users weighted"] = seconds(torch, lambda: call(weights=weights), 3)
-    try:
-        import cupyx.scipy.sparse as csp
+    import cupyx.scipy.sparse as csp
 
-        x = csp.csr_matrix(X)
-        record["seconds"]["cupyx X.T @ X"] = seconds(torch, lambda: x.T.tocsr() @ x, 2)
-        times = record["seconds"]["cupyx X.T @ X"] / record["seconds"]["head by cost"]
-        record["bars"].append(bar("gram: times cupyx X.T @ X", times, 20))
-    except Exception as error:  # not installed, or out of memory
-        record["cupyx"] = f"{type(error).__name__}: {error}"[:300]
-    return record
+    for users in (len(weights), 20_000, 2_000):  # the largest that cuSPARSE has memory for
+        try:
+            x, part = csp.csr_matrix(X[:users]), on_device(torch, X[:users])
+            theirs = seconds(torch, lambda x=x: x.T.tocsr() @ x, 2)
+        except Exception as error:
+            record[f"cupyx, {users} users"] = f"{type(error).__name__}: {error}"[:300]
+            continue
+        ours = seconds(torch, lambda part=part: device.gram(part, user_weights=None, dtype=None, out=out), 5)
+        record["seconds"][f"cupyx X.T @ X, {users} users"] = theirs
+        record["bars"].append(bar(f"gram, {users} users: times cupyx X.T @ X", theirs / ours, 20))
+        break
 
 
-def recommend(torch: Any) -> dict[str, Any]:
+def recommend(torch: Any, results: dict[str, Any]) -> None:
     """ops.recommend beside a dense product, a mask and topk in torch, for 10,000 users, and for one."""
     n, k, users = 20_108, 100, 10_000
     X = fastlae.data.make_interactions(n_users=users, n_items=n, n_interactions=730_000, seed=0).astype(np.float32)
     W = torch.randn(n, n, device="cuda", generator=torch.Generator("cuda").manual_seed(0))
-    results: dict[str, Any] = {"items": n, "k": k, "bars": []}
+    results |= {"items": n, "k": k, "bars": []}
     for name, x in (("all", X), ("one", X[int(np.argmin(np.abs(np.diff(X.indptr) - 70)))])):
         there = on_device(torch, x)
 
@@ -175,11 +200,13 @@ def recommend(torch: Any) -> dict[str, Any]:
             scores[seen > 0] = -torch.inf
             return torch.topk(scores, k, dim=1)
 
+        checked = device_csr(there, place_of(W), dtype=np.dtype(np.float32))
         items, _ = ops.recommend(there, W, k=k)
         same = float((items == dense().indices).float().mean())
         assert same > 0.99, same  # sums in another order may swap neighbours
         took = {
             "fastlae": seconds(torch, lambda there=there: ops.recommend(there, W, k=k), 5),
+            "fastlae, matrix checked before": seconds(torch, lambda x=checked: ops.recommend(x, W, k=k), 5),
             "torch": seconds(torch, dense, 5),
         }
         torch.backends.cuda.matmul.allow_tf32 = True
@@ -187,57 +214,52 @@ def recommend(torch: Any) -> dict[str, Any]:
         torch.backends.cuda.matmul.allow_tf32 = False
         results[name] = {"users": x.shape[0], "interactions": int(x.nnz), "same": same, "seconds": took}
         results["bars"].append(bar(f"recommend, {name}: times torch", took["torch"] / took["fastlae"], 5))
-    return results
 
 
-def fit(torch: Any) -> dict[str, Any]:
+def fit(torch: Any, results: dict[str, Any]) -> None:
     """From CSR on the host to W on the device."""
-    results: dict[str, Any] = {"bars": []}
-    for name, (users, items, count) in SHAPES.items():
-        X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0)
+    results["bars"] = []
+    for name in SECONDS:
+        X = interactions(name)
         torch.cuda.reset_peak_memory_stats()
         record: dict[str, Any] = {"interactions": int(X.nnz), "seconds": {}}
+        results[name] = record
         for model in (fastlae.EASE(l2=500.0, device="cuda"), fastlae.DEQL(l2=50.0, dropout=0.3, device="cuda")):
             took = seconds(torch, lambda model=model, X=X: model.fit(X), 2)
             record["seconds"][repr(model)] = took
             results["bars"].append(bar(f"fit, {name}, {type(model).__name__}: seconds", took, SECONDS[name], most=True))
             model.__dict__.pop("_weights", None)
         record["peak_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-        results[name] = record
         torch.cuda.empty_cache()
-    return results
 
 
-def large(torch: Any) -> dict[str, Any]:
+def large(torch: Any, record: dict[str, Any]) -> None:
     """EASE on 91,599 items (Amazon-Book's shape): one matrix of 33.6 GB, and what is beside it."""
-    users, items, count = 52_643, 91_599, 2_984_108
-    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
-    ridge = 200.0
+    X, ridge = interactions("amazon-book"), 200.0
     torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     model = fastlae.EASE(l2=ridge, form="items", device="cuda").fit(X)
     torch.cuda.synchronize()
     took = time.perf_counter() - start
     peak = torch.cuda.max_memory_allocated()
-    places = np.random.default_rng(0).choice(items, 8, replace=False)
+    record |= {"shape": X.shape, "seconds": took, "peak_gb": round(peak / 1e9, 2)}
+    places = np.random.default_rng(0).choice(X.shape[1], 8, replace=False)
     # (G + l2 I) (e_j - w_j) is a multiple of e_j.
     v = -np.stack([model.weights_block(int(j), int(j) + 1)[:, 0] for j in places], axis=1).astype(np.float64)
     v[places, np.arange(8)] += 1
     image = X.T @ (X @ v) + ridge * v
     own = image[places, np.arange(8)].copy()
     image[places, np.arange(8)] = 0
-    return {"shape": X.shape, "seconds": took, "peak_gb": peak / 1e9, "residual": float(np.abs(image / own).max())}
+    record["residual"] = float(np.abs(image / own).max())
 
 
-def solvers(torch: Any) -> dict[str, Any]:
+def solvers(torch: Any, results: dict[str, Any]) -> None:
     """Factors, a sweep of alternating least squares, and SLIM."""
-    users, items, count = SHAPES["ml-20m"]
-    X = fastlae.data.make_interactions(n_users=users, n_items=items, n_interactions=count, seed=0).astype(np.float32)
-    results: dict[str, Any] = {}
+    X = interactions("ml-20m")
     generator = torch.Generator("cuda").manual_seed(0)
     for dim in (64, 256):
         P = torch.randn(20_000, dim, device="cuda", generator=generator)
-        E = torch.randn(items, dim, device="cuda", generator=generator)
+        E = torch.randn(X.shape[1], dim, device="cuda", generator=generator)
         same = float((ops.recommend_factors(P, E, k=100)[0] == torch.topk(P @ E.T, 100).indices).float().mean())
         assert same > 0.99, same
         took = {
@@ -255,10 +277,9 @@ def solvers(torch: Any) -> dict[str, Any]:
     start = time.perf_counter()
     W = ops.slim(G, l1=200.0, l2=500.0)
     results["SLIM, l1 = 200, l2 = 500"] = {"seconds": time.perf_counter() - start, "weights": int(W.nnz)}
-    return results
 
 
-def networks(torch: Any) -> dict[str, Any]:
+def networks(torch: Any, results: dict[str, Any]) -> None:
     """A forward and backward pass of a batch of 500: own kernels beside plain torch."""
     from fastlae.nn import functional as F
     from fastlae.nn.functional import _native
@@ -285,7 +306,8 @@ def networks(torch: Any) -> dict[str, Any]:
         _native.device_module = lambda: found  # type: ignore[assignment]
         return seconds(torch, lambda: torch.autograd.grad(call().square().sum(), leaves), 10)
 
-    return {name: {"fastlae": took(name, module), "torch": took(name, None)} for name in calls}
+    for name in calls:
+        results[name] = {"fastlae": took(name, module), "torch": took(name, None)}
 
 
 def main() -> None:
@@ -295,11 +317,15 @@ def main() -> None:
     from fastlae._backend import cuda
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    every = (machine, gram, recommend, inverse, fit, large, solvers, networks)
-    cases = {case.__name__: case for case in every}
+    every = (machine, gram, recommend, inverse, fit, large, networks, solvers)
+    cases: dict[str, Callable[[Any, dict[str, Any]], None]] = {case.__name__: case for case in every}
     asked = os.environ.get("FASTLAE_GPU_CASES")
     results: dict[str, Any] = (earlier("gpu") or {}) if asked else {}
     results["cublas"] = cuda().cublas_version()
+    results["device"] = torch.cuda.get_device_name()
     for name in asked.split(",") if asked else cases:
-        results[name] = cases[name](torch)
-        save("gpu", results)  # what there is so far: time may run out
+        results[name] = {}
+        try:
+            cases[name](torch, results[name])
+        finally:
+            save("gpu", results)  # what there is so far: time may run out

@@ -6,8 +6,9 @@
 #
 #   bench/gpu.sh [folder]      PYTHON=python3 GPU_STEPS="build test bench sanitize" GPU_SECONDS=590
 #
-# Into the folder ($OUT, or build/gpu): log.txt with all output, gpu.json with figures, summary.json with each part's
-# outcome, which the last lines show too.
+# Into the folder (or $OUT, or build/gpu): log.txt with all output, gpu.json with figures, summary.json with each part's
+# outcome, which the last lines show too. One go of 590 seconds may end before the last parts: where more time is to be
+# had, call it once for each step, on the same machine.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=$(realpath -m "${1:-${OUT:-build/gpu}}")
@@ -30,15 +31,15 @@ part() { # name, seconds at most, command...
   if ((limit < 5)); then
     status="not run: no time left"
   else
-    timeout -k 5 "$limit" "$@" >"$own" 2>&1 || code=$?
+    timeout -s INT -k 10 "$limit" "$@" >"$own" 2>&1 || code=$?  # so that what there is is reported and kept
     ((code == 0)) || status="failed ($code)"
-    ((code == 124 || code == 137)) && status="failed: not done after $limit s"
+    ((code == 124 || code == 137 || (code != 0 && SECONDS - start >= limit))) && status="failed: not done after $limit s"
     ((code == 5)) && [[ $name == test* ]] && status="no tests"
   fi
   cat "$own" >>"$out/log.txt"
   if [[ $status == passed ]]; then tail -n 4 "$own"; else tail -n 25 "$own"; fi
   printf '%s\t%s\t%s\t%s\n' "$name" "$status" "$((SECONDS - start))" \
-    "$(grep -aE '^(FAILED|ERROR|[0-9]+ (passed|failed|skipped|error)|=+ .*(passed|failed|error|skipped))' "$own" | tail -n 12 | tr '\t\n' ' |')" \
+    "$(grep -aE '^(FAILED|ERROR|[0-9]+ (passed|failed|skipped|error)|=+ .*(passed|failed|error|skipped))' "$own" | head -n 12 | tr '\t\n' ' |')" \
     >>"$out/parts.txt"
   rm -f "$own"
 }
@@ -56,11 +57,14 @@ for name in ("torch", "cupy-cuda13x", "numpy", "scipy", "pybind11", "scikit-buil
 END
 if wants build; then
   part build 200 "$python" -m pip install --no-build-isolation --no-deps --no-index --force-reinstall . \
-    -C cmake.define.FASTLAE_CUDA=ON -C cmake.define.FASTLAE_CUDA_ARCHS="${FASTLAE_CUDA_ARCHS:-native}"
+    -C cmake.define.FASTLAE_CUDA=ON -C cmake.define.FASTLAE_CUDA_ARCHS="${FASTLAE_CUDA_ARCHS:-native}" \
+    -C cmake.define.CMAKE_CUDA_FLAGS=-lineinfo
   part import 60 "$python" -c "from fastlae._backend import cuda, cuda_status as s; print(s(), 'cuBLAS', cuda().cublas_version())"
 fi
+# Warnings of other libraries' about their own future are errors in this project, where their versions are known.
+pytest=("$python" -m pytest -q -m gpu -rfE --tb=short -p no:cacheprovider -W ignore::DeprecationWarning
+  -W ignore::PendingDeprecationWarning -W ignore::FutureWarning)
 if wants test; then
-  pytest=("$python" -m pytest -q -m gpu -rfE --tb=short -p no:cacheprovider)
   run=("${pytest[@]}" tests/test_cuda.py -k)
   part "test gram" 60 "${run[@]}" "gram or csr or sparse_matrices or duplicates"
   part "test inverse" 90 "${run[@]}" "inverse or tensor or residual"
@@ -72,24 +76,34 @@ recommend or topk or score or model or form or sweep or weights or miller or fit
   part "test solvers" 60 "${pytest[@]}" tests/test_cuda_solvers.py
   part "test networks" 60 "${pytest[@]}" tests/test_nn_functional_cuda.py
 fi
-if wants bench; then
-  rm -f bench/results/*/gpu.json
-  for case in machine gram recommend inverse fit solvers networks large; do
+bench() {
+  local case
+  for case in "$@"; do
     FASTLAE_GPU_CASES=$case part "bench $case" 100 "$python" -m bench gpu
+    cp -f bench/results/*/gpu.json "$out/" 2>/dev/null
   done
-  cp -f bench/results/*/gpu.json "$out/" 2>/dev/null
-fi
-if wants sanitize && command -v compute-sanitizer >/dev/null; then
-  # Freed memory goes back at once, so that what is read or written after its end is seen.
-  export PYTORCH_NO_CUDA_MEMORY_CACHING=1
-  ops="test_gram or test_spd_inverse or test_topk or test_recommend or test_miller or users_form or als_rows or slim"
-  some="torch and ($ops or factors or ranking) and not (refuse or move or many)"
-  for tool in memcheck racecheck synccheck; do
-    part "$tool" 90 compute-sanitizer --tool "$tool" --error-exitcode 9 --kernel-regex kns=fastlae \
-      "$python" -m pytest -q -x -m gpu -p no:cacheprovider tests/test_cuda.py \
+}
+sanitize() {
+  local tool
+  # What libraries ask the runtime in vain is not what is looked for. Freed memory goes back at once, so that what is
+  # read or written after its end is seen.
+  for tool in "$@"; do
+    PYTORCH_NO_CUDA_MEMORY_CACHING=1 part "$tool" 90 "$sanitizer" --tool "$tool" --error-exitcode 9 \
+      --report-api-errors no --kernel-regex kns=fastlae "${pytest[@]}" -x tests/test_cuda.py \
       tests/test_cuda_solvers.py tests/test_nn_functional_cuda.py -k "($some) or (kernels_of_the_device and cuda)"
   done
+}
+ops="test_gram or test_spd_inverse or test_topk or test_recommend or test_miller or users_form or als_rows or slim"
+some="torch and ($ops or factors or ranking) and not (refuse or move or many)"
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+wants sanitize && [[ -z $sanitizer ]] && echo "no compute-sanitizer: memory and races are not looked at" | tee -a "$out/log.txt"
+if wants bench; then
+  rm -f bench/results/*/gpu.json
+  bench machine gram recommend inverse fit
 fi
+wants sanitize && [[ -n $sanitizer ]] && sanitize memcheck
+wants bench && bench large networks solvers
+wants sanitize && [[ -n $sanitizer ]] && sanitize racecheck synccheck
 
 "$python" - "$out" <<'END'
 import json, pathlib, sys
@@ -97,6 +111,7 @@ out = pathlib.Path(sys.argv[1])
 rows = [line.split("\t") for line in (out / "parts.txt").read_text(errors="replace").splitlines()]
 parts = [{"part": r[0], "status": r[1], "seconds": int(r[2]), "lines": [x for x in r[3].split("|") if x]} for r in rows]
 figures = json.loads((out / "gpu.json").read_text())["results"] if (out / "gpu.json").exists() else {}
+print("figures of", figures.get("device"), "(the bars are for an H200)") if figures else None
 bars = [bar for case in figures.values() if isinstance(case, dict) for bar in case.get("bars", [])]
 (out / "summary.json").write_text(json.dumps({"parts": parts, "bars": bars}, indent=1) + "\n")
 print()
@@ -110,4 +125,5 @@ sys.exit(any(p["status"] not in ("passed", "no tests") for p in parts))
 END
 code=$?
 rm -f "$out/parts.txt"
+[[ -n ${OUT:-} && $(realpath -m "$OUT") != "$out" ]] && cp -r "$out/." "$OUT/"
 exit $code

@@ -297,3 +297,20 @@ def test_an_embedding_model_explains(capsys, here):
     assert "that the item has for everybody" in out
     assert run(capsys, "similar", "mf", item)[0] == 0
     assert run(capsys, "explain", "mf", "--user", user, "--item", item, "-k", 0)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("who,movieId,rating", "no column for users is named as usual (the columns are who, movieId, rating)"),
+        ("1,10,4.0", "without names: --no-header, and --user, --item ... as numbers of columns, counted from 1"),
+    ],
+)
+def test_the_reader_speaks_of_options(capsys, here, header, message):
+    (here / "odd.csv").write_text(f"{header}\n1,10,4.0\n2,13,5.0\n")
+    code, _, text = run(capsys, "fit", "odd.csv", "--output", "m.safetensors")
+    assert code == 2
+    assert message in text
+    assert "user=" not in text
+    if "who" in header:
+        assert text.rstrip().endswith("say which it is with --user")

@@ -33,6 +33,15 @@ def test_equals_the_cpu(arrays, metric, valued, monkeypatch):
     assert (got != expected).nnz == 0
 
 
+def test_blocks_of_few_rows(arrays, monkeypatch):
+    """A block of few rows shares out its columns, which takes more memory than many rows do."""
+    monkeypatch.setattr("fastlae.ops.device.BLOCK_BYTES", 300 * 600 * 4)
+    X = sp.random(20, 600, 0.05, "csr", random_state=0, dtype=np.float32)
+    X.data[:] = 1
+    got = fastlae.ops.nearest_neighbours(arrays.csr(X), k=3)
+    np.testing.assert_array_equal(arrays.get(got[0]), fastlae.ops.nearest_neighbours(X, k=3)[0])
+
+
 def test_refusals(arrays):
     there = arrays.csr(interactions(False))
     with pytest.warns(UserWarning, match="all others are kept"):

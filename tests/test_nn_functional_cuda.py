@@ -86,6 +86,14 @@ def test_plain_torch_without_the_module(dtype, place, monkeypatch):
 
 
 @pytest.mark.gpu
+def test_a_tensor_that_requires_a_gradient_is_named():
+    gpu_library("torch")
+    W = torch.eye(5, device="cuda").requires_grad_()
+    with pytest.raises(ValueError, match="W: .*require"):
+        fastlae.ops.recommend(torch.eye(5, device="cuda").to_sparse_csr(), W, k=2)
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", ["MultVAE", "RecVAE", "CDAE", "HVamp", "RaCT"])
 def test_networks_are_trained_on_a_device(name, tmp_path):
     gpu_library("torch")

@@ -41,15 +41,11 @@ class DeviceArray {
   DeviceArray(py::handle object, const char* name, bool writable) : name_(name) {
     if (!py::hasattr(object, "__dlpack__"))
       throw py::type_error(name_ + ": expected an array on a CUDA device, got " + type_name(object));
-    py::dict options;
-    options["stream"] = -1;
-    options["max_version"] = py::make_tuple(1, 0);
     try {
-      capsule_ = object.attr("__dlpack__")(**options);
-    } catch (py::error_already_set& error) {  // a producer from before DLPack 1.0 does not know max_version
-      if (!error.matches(PyExc_TypeError)) throw;
-      PyDict_DelItemString(options.ptr(), "max_version");
-      capsule_ = object.attr("__dlpack__")(**options);
+      capsule_ = exported(object);
+    } catch (py::error_already_set& error) {
+      if (!error.matches(PyExc_BufferError)) throw;  // a tensor that requires a gradient, for instance
+      throw py::value_error(name_ + ": " + error.what());
     }
     bool read_only = false;
     if (PyCapsule_IsValid(capsule_.ptr(), "dltensor_versioned")) {
@@ -94,6 +90,19 @@ class DeviceArray {
   }
 
  private:
+  static py::object exported(py::handle object) {
+    py::dict options;
+    options["stream"] = -1;
+    options["max_version"] = py::make_tuple(1, 0);
+    try {
+      return object.attr("__dlpack__")(**options);
+    } catch (py::error_already_set& error) {  // a producer from before DLPack 1.0 does not know max_version
+      if (!error.matches(PyExc_TypeError)) throw;
+      PyDict_DelItemString(options.ptr(), "max_version");
+      return object.attr("__dlpack__")(**options);
+    }
+  }
+
   static std::string type_name(py::handle object) {
     return py::str(py::handle(reinterpret_cast<PyObject*>(Py_TYPE(object.ptr()))).attr("__name__"));
   }

@@ -2,8 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <map>
-
 #include "fastlae/cuda/product.hpp"
 
 namespace fastlae::cuda {
@@ -69,29 +67,56 @@ int Cublas::version() const {
   return part[0] * 10000 + part[1] * 100 + part[2];
 }
 
-/// One handle a thread and device, kept for good: making one takes milliseconds and memory on the device.
-Cublas::Handle Cublas::handle(const DeviceContext& context, bool tf32) {
-  thread_local std::map<int, Handle> handles;
-  Handle& own = handles[context.device];
-  if (!own) check(create_(&own), "cublasCreate");
-  check(set_stream_(own, context.stream), "cublasSetStream");
-  check(set_math_mode_(own, tf32 ? kTf32Math : kDefaultMath), "cublasSetMathMode");
-  return own;
-}
+/// Making a handle takes milliseconds and memory on the device, so it is kept for the next call: as many for a stream,
+/// whose work must not share a workspace with another's, as there were calls at a time.
+class Cublas::Lease {
+ public:
+  Lease(Cublas& library, const DeviceContext& context, bool tf32)
+      : library_(library), key_(context.device, context.stream) {
+    {
+      const std::lock_guard<std::mutex> lock(library_.mutex_);
+      auto& kept = library_.free_[key_];
+      if (!kept.empty()) {
+        own_ = kept.back();
+        kept.pop_back();
+      }
+    }
+    if (!own_) {
+      check(library_.create_(&own_), "cublasCreate");
+      check(library_.set_stream_(own_, context.stream), "cublasSetStream");
+    }
+    check(library_.set_math_mode_(own_, tf32 ? kTf32Math : kDefaultMath), "cublasSetMathMode");
+  }
+  ~Lease() {
+    const std::lock_guard<std::mutex> lock(library_.mutex_);
+    library_.free_[key_].push_back(own_);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+
+  Handle handle() const { return own_; }
+
+ private:
+  Cublas& library_;
+  std::pair<int, void*> key_;
+  Handle own_ = nullptr;
+};
 
 void Cublas::gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                   std::int64_t k, float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
                   float beta, float* c, std::int64_t ldc, bool tf32) {
-  check(sgemm_(handle(context, tf32), transpose_a ? kTranspose : kNoTranspose, transpose_b ? kTranspose : kNoTranspose,
-               m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc),
+  const Lease lease(*this, context, tf32);
+  check(sgemm_(lease.handle(), transpose_a ? kTranspose : kNoTranspose, transpose_b ? kTranspose : kNoTranspose, m, n,
+               k, &alpha, a, lda, b, ldb, &beta, c, ldc),
         "cublasSgemm");
 }
 
 void Cublas::gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                   std::int64_t k, double alpha, const double* a, std::int64_t lda, const double* b, std::int64_t ldb,
                   double beta, double* c, std::int64_t ldc, bool) {
-  check(dgemm_(handle(context, false), transpose_a ? kTranspose : kNoTranspose, transpose_b ? kTranspose : kNoTranspose,
-               m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc),
+  const Lease lease(*this, context, false);
+  check(dgemm_(lease.handle(), transpose_a ? kTranspose : kNoTranspose, transpose_b ? kTranspose : kNoTranspose, m, n,
+               k, &alpha, a, lda, b, ldb, &beta, c, ldc),
         "cublasDgemm");
 }
 

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "fastlae/cuda/device.hpp"
 
@@ -32,9 +36,12 @@ class Cublas {
   using Gemm = int (*)(Handle, int, int, std::int64_t, std::int64_t, std::int64_t, const T*, const T*, std::int64_t,
                        const T*, std::int64_t, const T*, T*, std::int64_t);
 
-  Handle handle(const DeviceContext& context, bool tf32);
+  /// A handle for the length of a call.
+  class Lease;
 
   void* library_ = nullptr;
+  std::mutex mutex_;
+  std::map<std::pair<int, void*>, std::vector<Handle>> free_;  // of a device and stream
   int (*create_)(Handle*) = nullptr;
   int (*set_stream_)(Handle, void*) = nullptr;
   int (*set_math_mode_)(Handle, int) = nullptr;

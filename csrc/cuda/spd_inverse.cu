@@ -37,8 +37,9 @@ void copy(const T* from, int64_t from_stride, T* to, int64_t to_stride, int64_t 
            context, from, from_stride, to, to_stride, rows, cols);
 }
 
-/// The ten bits of mantissa that TF32 has, rounded to nearest.
+/// The ten bits of mantissa that TF32 has, rounded to nearest; what is not finite stays.
 __device__ __forceinline__ float to_tf32(float x) {
+  if (!(x - x == 0.0f)) return x;
   union {
     float number;
     std::uint32_t bits;

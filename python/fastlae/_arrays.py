@@ -34,7 +34,7 @@ class Library(Protocol):
     name: str
 
     def current(self, device: int) -> AbstractContextManager[Any]:
-        """Within, operations on arrays of that device are queued there; torch does so anyway."""
+        """Within, the device is the current one: CuPy queues there, and torch gives out arrays of no other."""
 
     def empty(self, shape: tuple[int, ...], dtype: Any, device: int) -> Any:
         """New memory without values."""
@@ -86,7 +86,8 @@ class _Torch:
         return _library, (self.name,)
 
     def current(self, device: int) -> AbstractContextManager[Any]:
-        return contextlib.nullcontext()
+        found: AbstractContextManager[Any] = self.torch.cuda.device(device)
+        return found
 
     def _place(self, device: int) -> Any:
         return self.torch.device("cuda", device)
@@ -102,7 +103,7 @@ class _Torch:
 
     def staging(self, size: int) -> NDArray[np.uint8]:
         # The buffer's pages are kept by torch's allocator, which gives them out again when the copy is done.
-        return np.asarray(self.torch.empty(size, dtype=self.torch.uint8, pin_memory=True).numpy())
+        return np.asarray(self.torch.empty(size, dtype=self.torch.uint8, device="cpu", pin_memory=True).numpy())
 
     def from_host(self, array: NDArray[Any], device: int) -> Any:
         if not (array.flags.c_contiguous and array.flags.writeable):  # torch warns of memory that it may not write

@@ -166,6 +166,7 @@ def product(a: Any, b: Any, *, transpose_a: bool = False) -> Any:
     return out
 
 
+@on_their_device
 def check_symmetric(a: Any, name: str, place: Place) -> None:
     """Refuse what is not finite or not symmetric; waits."""
     worst = place.empty(1, np.float64)
@@ -181,6 +182,7 @@ def _inverse_bytes(n: int, dtype: Any, tensor_cores: bool) -> int:
     return int(cuda().spd_inverse_workspace(n, cuda().inverse_tile(n), dtype.itemsize, tensor_cores))
 
 
+@on_their_device
 def invert_in_place(a: Any, *, tensor_cores: bool = False) -> None:
     """`spd_inverse` over `a` itself, for a matrix that is known to be finite and symmetric; waits once."""
     place = _place(a)
@@ -278,6 +280,7 @@ def score(X: Any, W: Any, *, out: Any = None) -> Any:
     return out
 
 
+@on_their_device
 def score_sparse(X: DeviceCsr, W: DeviceCsr, dtype: Any) -> Any:
     """X W for a sparse W, dense; does not wait."""
     place, shape = X.place, (X.shape[0], W.shape[1])
@@ -289,6 +292,7 @@ def score_sparse(X: DeviceCsr, W: DeviceCsr, dtype: Any) -> Any:
     return out
 
 
+@on_their_device
 def quadratic_diagonal(X: DeviceCsr, M: Any) -> Any:
     """The diagonal of X M X^T for a symmetric M, as NumPy's float64; waits."""
     out = X.place.empty(X.shape[0], np.float64)
@@ -328,8 +332,9 @@ def nearest_neighbours(X: Any, *, k: int, metric: str, shrink: float, alpha: flo
     terms = similarity_terms(host.transpose(), host, metric, alpha)
     columns, indptr = place.from_host(terms.columns, np.float64), place.library.to_host(by_item.indptr)
     step = max(1, min(8192, int(BLOCK_BYTES / max(1, n * 4))))
-    items, best, workspace = _allocate(n, n, k, 4, place)
-    place.require(min(n, step) * n * 4, f"similarities of {min(n, step)} items", "Fewer items need less.")
+    items, best, _ = _allocate(n, n, k, 4, place)
+    size = min(n, step) * n * 4 + cuda().similarities_workspace(min(n, step), n)
+    place.require(size, f"similarities of {min(n, step)} items", "Fewer items need less.")
     for begin in range(0, n, step):
         end = min(n, begin + step)
         block = place.empty((end - begin, n), np.float32)
@@ -348,6 +353,7 @@ def nearest_neighbours(X: Any, *, k: int, metric: str, shrink: float, alpha: flo
             room,
             place.stream,
         )
+        workspace = place.workspace(cuda().topk_workspace(end - begin, n, k, 4))  # few rows need more than many
         cuda().topk(block, None, None, None, items[begin:end], best[begin:end], workspace, place.stream)
     return items, best
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -39,8 +40,9 @@ def exact(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def body(*args: Any, **kwargs: Any) -> Any:
-        device = next(a.device.type for a in args if isinstance(a, torch.Tensor))
-        with torch.autocast(device, enabled=False), openmp_threads():
+        device = next(a.device for a in args if isinstance(a, torch.Tensor))
+        there = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+        with torch.autocast(device.type, enabled=False), openmp_threads(), there:
             return function(*args, **kwargs)
 
     return body
