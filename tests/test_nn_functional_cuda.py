@@ -89,7 +89,7 @@ def test_plain_torch_without_the_module(dtype, place, monkeypatch):
 def test_a_tensor_that_requires_a_gradient_is_named():
     gpu_library("torch")
     W = torch.eye(5, device="cuda").requires_grad_()
-    with pytest.raises(ValueError, match="W: .*require"):
+    with pytest.raises(ValueError, match=r"W: .*require"):
         fastlae.ops.recommend(torch.eye(5, device="cuda").to_sparse_csr(), W, k=2)
 
 
