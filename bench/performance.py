@@ -226,7 +226,34 @@ def _on_every_machine(section: Callable[[Any], str]) -> Callable[[], str]:
     return lambda: "\n\n".join(section(found) for found in load_all(section.__name__))
 
 
+def backends(found: Any) -> str:
+    """Other libraries' EASE, and ours in its place."""
+    results = found["results"]
+    rows = []
+    for r in results["rows"]:
+        theirs, ours = r["seconds"][r["library"]], r["seconds"]["fastlae"]
+        shape = f"{r['data']}: {r['shape'][0]:,} × {r['shape'][1]:,}"
+        rows.append(
+            [shape, r["library"], seconds(theirs), seconds(ours), f"{theirs / ours:.1f}", f"{r['difference']:.0e}"]
+        )
+    head = ["interactions", "library", "its own", "fastlae", "times as fast", "largest difference of scores, relative"]
+    return table(head, rows) + _machine(found)
+
+
 PERFORMANCE: dict[str, Callable[[], str]] = {
     section.__name__: _on_every_machine(section)
-    for section in (gram, spd_inverse, recommend, evaluate, data, sweep, ease, cost, large, roofline, nn_functional)
+    for section in (
+        gram,
+        spd_inverse,
+        recommend,
+        evaluate,
+        data,
+        sweep,
+        ease,
+        cost,
+        large,
+        roofline,
+        nn_functional,
+        backends,
+    )
 }

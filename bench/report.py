@@ -20,7 +20,7 @@ DOCUMENTS = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("results", "performance", "low_rank", "nn_functional", "neural", "dlr2")
+        for name in ("results", "performance", "low_rank", "nn_functional", "neural", "dlr2", "backends")
     ),
 ]
 PUBLISHED_ML1M = [

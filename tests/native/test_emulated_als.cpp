@@ -78,8 +78,8 @@ void check_singular() {
 int main() {
   using namespace fastlae::test;
   for (const std::int64_t dim : {1, 7, 33, 70}) {  // the matrix of the last two does not fit in shared memory
-    check<float>(20, 40, 25, dim);
-    check<double>(20, 40, 25, dim);
+    check<float>(8, 40, 25, dim);
+    check<double>(8, 40, 25, dim);
   }
   check<double>(0, 4, 4, 3);
   check_singular();
