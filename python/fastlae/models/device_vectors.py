@@ -7,7 +7,7 @@ files) is done by a copy on the host.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,37 @@ from .._arrays import DeviceCsr, Place, device_csr, on_cuda, parse_device, place
 from ..ops import device, device_solvers
 from ..ops.topk import Pair
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Model = TypeVar("Model", bound=Any)  # with `_on_device`: the names of learned arrays that move, all or none of them
+
+
+class Movable:
+    """What models have whose learned arrays, those that `_on_device` names, may lie on a CUDA device."""
+
+    _on_device: tuple[str, ...]
+
+    def to(self, device: str) -> Self:
+        """A fitted copy of the model on another device.
+
+        Parameters
+        ----------
+        device : str
+            "cpu", "cuda" or "cuda:0".
+
+        Returns
+        -------
+        Recommender
+            Of the same class; this model itself if it is there already. On a CUDA device it scores and recommends
+            there; `similar_items`, `explain` and `save` bring what they need to the host.
+        """
+        return moved(self, device)
+
+    @property
+    def _place(self) -> Place | None:
+        """The CUDA device that the model recommends on, or None."""
+        return learned_place(self)
 
 
 def learned_place(model: Any) -> Place | None:

@@ -31,7 +31,7 @@ Learned = Callable[[], dict[str, Any]]
 MODES = (None, "init", "init+reg")
 
 
-class EmbeddingModel(VectorModel):
+class EmbeddingModel(on_device.Movable, VectorModel):
     """What the embedding models share; use one of the subclasses.
 
     Attributes
@@ -49,6 +49,7 @@ class EmbeddingModel(VectorModel):
     seed: int
 
     _arrays: tuple[str, ...] = ("item_embeddings_", "bias_", "item_counts_")  # what files carry
+    _on_device: tuple[str, ...] = ("item_embeddings_", "bias_")
 
     # What a subclass defines.
 
@@ -61,22 +62,6 @@ class EmbeddingModel(VectorModel):
         """Train on a `Csr`, or a `DeviceCsr`; after every step, a function that makes what is learned so far."""
 
     # What is shared.
-
-    def to(self, device: str) -> Self:
-        """A fitted copy of the model on another device.
-
-        Parameters
-        ----------
-        device : str
-            "cpu", "cuda" or "cuda:0".
-
-        Returns
-        -------
-        Recommender
-            Of the same class; this model itself if it is there already. On a CUDA device it scores and recommends
-            there; `similar_items`, `explain` and `save` bring what they need to the host.
-        """
-        return on_device.moved(self, device)
 
     def fit(
         self,
@@ -232,7 +217,7 @@ class LinearEmbedding(EmbeddingModel):
     encoder_: Array
 
     _arrays = (*EmbeddingModel._arrays, "encoder_")
-    _on_device = (*VectorModel._on_device, "encoder_")
+    _on_device = (*EmbeddingModel._on_device, "encoder_")
 
     def _vectors(self, X: Any) -> Any:
         return ops.score(X, self.encoder_, num_threads=self.num_threads)

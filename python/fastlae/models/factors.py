@@ -6,13 +6,12 @@ selection of the best (`ops.recommend_factors`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import _memory, ops
-from .._arrays import Place
 from .._sparse import Csr
 from .._threads import resolve_threads
 from ..ops.factors import recommend_factors_checked
@@ -23,14 +22,11 @@ from . import device_vectors as on_device
 from .inverse import row_blocks
 from .item_weights import ItemWeights
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 Vector = NDArray[np.float64]
 _BLOCK_BYTES = 256e6  # of user vectors at a time
 
 
-class FactorModel(ItemWeights):
+class FactorModel(on_device.Movable, ItemWeights):
     """What the low-rank models share; use one of the subclasses.
 
     Arrays are of NumPy, or on the CUDA device that the model was moved to (`to`).
@@ -91,27 +87,6 @@ class FactorModel(ItemWeights):
                 raise ValueError(f"{name}: the factors of {self!r} exceed what {dtype.name} can hold")
         learned = {"left_": left, "right_": right, "filter_": scale, "diagonal_": diagonal}
         self.__dict__ = {**self.get_params(), "item_counts_": item_counts, **learned, **(also or {})}
-
-    def to(self, device: str) -> Self:
-        """A fitted copy of the model on another device.
-
-        Parameters
-        ----------
-        device : str
-            "cpu", "cuda" or "cuda:0".
-
-        Returns
-        -------
-        Recommender
-            Of the same class; this model itself if it is there already. On a CUDA device it scores and recommends
-            there; `similar_items`, `explain` and `save` bring what they need to the host.
-        """
-        return on_device.moved(self, device)
-
-    @property
-    def _place(self) -> Place | None:
-        """The CUDA device that the model recommends on, or None."""
-        return on_device.learned_place(self)
 
     @property
     def rank_(self) -> int:

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 class VectorModel(Recommender):
     """What models with vectors of users and items share, embedding models and networks; use one of the subclasses.
 
-    Arrays are of NumPy, or on the CUDA device that the model was moved to (`to`).
+    Arrays are of NumPy; those of an embedding model may be on the CUDA device that it was moved to (`to`).
 
     Attributes
     ----------
@@ -43,8 +43,6 @@ class VectorModel(Recommender):
 
     num_threads: int
 
-    _on_device: tuple[str, ...] = ("item_embeddings_", "bias_")
-
     @abstractmethod
     def _vectors(self, X: Any) -> Array:
         """Vectors (users, dim) of any users."""
@@ -55,8 +53,8 @@ class VectorModel(Recommender):
 
     @property
     def _place(self) -> Place | None:
-        """The CUDA device that the model recommends on, or None."""
-        return on_device.learned_place(self)
+        """The CUDA device that the model recommends on, or None; vectors of networks come to the host."""
+        return None
 
     def _scored_by(self) -> tuple[Any, Any]:
         return self.item_embeddings_, self.bias_

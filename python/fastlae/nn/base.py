@@ -295,8 +295,6 @@ class NeuralRecommender(VectorModel):
             return contextlib.nullcontext()
         return torch.autocast(_device(self.device).type, dtype=torch.bfloat16)
 
-    _place = None  # torch moves the network (`to`); its vectors come to the host
-
     @property
     def item_embeddings_(self) -> Array:  # type: ignore[override]
         """Weight of the last layer, (items, dim)."""
