@@ -42,7 +42,7 @@ constexpr std::size_t kStackBytes = 64 << 10;
 
 /// A place in the execution of a function with a stack of its own.
 #ifdef __x86_64__
-// By hand: swapcontext asks the operating system for the signal mask at every change, and takes ten times as long.
+// By hand: swapcontext asks the operating system for the signal mask at every change, where most of the time went.
 class Place {
  public:
   void begin(std::vector<char>& stack, void (*entry)()) {
