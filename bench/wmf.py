@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import fastlae
 
@@ -43,7 +44,8 @@ def contenders(X: Any, dim: int, alpha: float, l2: float, threads: int) -> dict[
                     factors=dim, regularization=l2, alpha=1 + alpha, iterations=sweeps, use_cg=use_cg,
                     num_threads=threads, random_state=0, use_native=True, use_gpu=False,
                 )  # fmt: skip
-                model.fit(X, show_progress=False)
+                with threadpool_limits(1, "blas"):  # as implicit asks for: its threads call BLAS each
+                    model.fit(X, show_progress=False)
                 return np.asarray(model.item_factors)
 
             calls[f"implicit, {'cg' if use_cg else 'cholesky'}"] = implicit
