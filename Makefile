@@ -28,6 +28,14 @@ test: $(VENV)/installed ## the tests, without those that take minutes
 test-all: $(VENV)/installed ## all tests, those that take minutes or much memory included
 	$(BIN)/python -m pytest -m "" $(PYTEST_FLAGS)
 
+# The oldest versions that pyproject.toml allows; the libraries of fastlae.backends that need NumPy 1.
+.PHONY: test-oldest test-numpy1
+test-oldest test-numpy1: test-%: ## the tests with other versions: the oldest allowed; NumPy 1, RecBole and RecTools
+	$(PYTHON) -m venv build/venv-$*
+	build/venv-$*/bin/python $(PIP_INSTALL) --upgrade "pip>=25.1"
+	FASTLAE_CUDA=$(or $(FASTLAE_CUDA),OFF) build/venv-$*/bin/python $(PIP_INSTALL) --group $* .
+	build/venv-$*/bin/python -m pytest $(PYTEST_FLAGS)
+
 REPORT ?= demo.html
 demo: $(DEMO_VENV)/installed ## try it, and write a page with plots: make demo, or make demo DATA=folder
 	$(DEMO_VENV)/bin/fastlae demo --report "$(REPORT)" $(if $(DATA),--data "$(DATA)")

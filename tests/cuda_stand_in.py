@@ -69,7 +69,8 @@ class ndarray(np.ndarray):
 
     def __dlpack__(self, *, stream=None, max_version=None):
         assert stream == -1, "nobody may be asked to wait"
-        return self.view(np.ndarray).__dlpack__(max_version=max_version)
+        options = {"max_version": max_version} if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else {}
+        return self.view(np.ndarray).__dlpack__(**options)
 
     def __array__(self, *args, **kwargs):
         raise TypeError("Implicit conversion to a NumPy array is not allowed.")  # as CuPy says it

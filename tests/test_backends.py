@@ -146,3 +146,112 @@ def test_lenskit(X):
     assert len(pipeline.run("recommender", query=3)) == 5
     with pytest.raises(ValueError, match="model: expected one of"):
         ModelScorer(model="EASY").train(data)
+
+
+@pytest.fixture
+def recbole_toy(X, tmp_path, monkeypatch):
+    """Configurations and datasets of RecBole, by the name or class of a model."""
+    pytest.importorskip("recbole")
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+
+    monkeypatch.chdir(tmp_path)  # where it writes its logs
+    monkeypatch.setattr("sys.argv", ["recbole"])  # of which it reads a configuration
+    rows = [f"{u}\t{i}" for u, i, _ in ratings(X)]
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "toy.inter").write_text("\n".join(["user_id:token\titem_id:token", *rows]))
+
+    def make(model, **options):
+        settings = {
+            "data_path": str(tmp_path), "load_col": {"inter": ["user_id", "item_id"]}, "metrics": ["Recall", "NDCG"],
+            "topk": [10], "valid_metric": "NDCG@10", "show_progress": False, "state": "ERROR", "use_gpu": False,
+        }  # fmt: skip
+        config = Config(model=model, dataset="toy", config_dict={**settings, **options})
+        return config, *data_preparation(config, create_dataset(config))
+
+    return make
+
+
+def recbole_users(config, n):
+    import torch
+    from recbole.data.interaction import Interaction
+
+    return Interaction({"user_id": torch.arange(1, n + 1), "item_id": torch.arange(n) % 7 + 1})
+
+
+def test_recbole_in_the_place_of_its_own(recbole_toy):
+    pytest.importorskip("recbole")
+    from recbole.model.general_recommender import EASE as TheirEASE
+    from recbole.model.general_recommender import SLIMElastic as TheirSLIM
+
+    from fastlae.backends.recbole import EASE, SLIMElastic
+
+    for own, theirs, options in ((EASE, TheirEASE, {"reg_weight": 20.0}), (SLIMElastic, TheirSLIM, {"alpha": 0.02})):
+        config, train, *_ = recbole_toy(own, **options)
+        models = [cls(config, train.dataset) for cls in (own, theirs)]
+        users = recbole_users(config, 20)
+        for call in ("full_sort_predict", "predict"):
+            mine, other = (np.ravel(getattr(model, call)(users)) for model in models)
+            np.testing.assert_allclose(mine, other, atol=3e-3 if own is SLIMElastic else 1e-4)
+    config, train, *_ = recbole_toy(SLIMElastic, hide_item=False)
+    with pytest.raises(ValueError, match="hide_item"):
+        SLIMElastic(config, train.dataset)
+
+
+def test_recbole_trains_and_evaluates(recbole_toy):
+    pytest.importorskip("recbole")
+    from recbole.utils import get_model, get_trainer
+
+    from fastlae.backends.recbole import EDLAE, ModelRecommender, register
+
+    class ItemKNN(ModelRecommender):
+        model_class = fastlae.ItemKNN
+
+    for cls, options in ((EDLAE, {"l2": 20.0, "dropout": 0.3}), (ItemKNN, {"k": 7})):
+        config, train, valid, test = recbole_toy(cls, **options)
+        model = cls(config, train.dataset)
+        assert {name: model.model.get_params()[name] for name in options} == options
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        trainer.fit(train, valid, saved=False, show_progress=False)
+        assert 0 < trainer.evaluate(test, load_best_model=False)["ndcg@10"] <= 1
+    register(ItemKNN)
+    try:
+        assert get_model("ItemKNN") is ItemKNN
+    finally:
+        import sys
+
+        del sys.modules["recbole.model.general_recommender.itemknn"]
+
+
+def test_rectools(X):
+    pytest.importorskip("rectools")
+    import pandas as pd
+    from rectools.dataset import Dataset
+    from rectools.models import EASEModel as TheirEASE
+
+    from fastlae.backends.rectools import EASEModel, ModelRecommender
+
+    frame = pd.DataFrame(ratings(X), columns=["user_id", "item_id", "weight"]).assign(datetime="2020-01-01")
+    dataset = Dataset.construct(frame)
+    own, theirs = EASEModel(regularization=20.0).fit(dataset), TheirEASE(regularization=20.0).fit(dataset)
+    np.testing.assert_allclose(own.weight, theirs.weight, atol=1e-4)
+    users, some = ["u3", "u70", "u1"], [f"i{i}" for i in range(1, 40, 2)]
+    for items in (None, some):
+        asked = {"dataset": dataset, "k": 4, "items_to_recommend": items}
+        lists = [model.recommend_to_items(["i5", "i9"], **asked) for model in (own, theirs)]
+        pd.testing.assert_frame_equal(*lists, atol=1e-3, check_dtype=False)
+    theirs.weight = np.ascontiguousarray(theirs.weight.T)  # RecTools scores by rows of W, where columns are meant
+    for items in (None, some):
+        asked = {"dataset": dataset, "k": 4, "items_to_recommend": items}
+        for filtered in (True, False):
+            lists = [model.recommend(users, filter_viewed=filtered, **asked) for model in (own, theirs)]
+            pd.testing.assert_frame_equal(*lists, atol=1e-3, check_dtype=False)
+    assert EASEModel.from_config(own.get_config()).regularization == 20.0
+    wrapped = ModelRecommender("EDLAE", {"l2": 20.0, "dropout": 0.3}).fit(dataset)
+    best = wrapped.recommend(users, dataset, k=4, filter_viewed=True)
+    assert best.groupby("user_id").size().tolist() == [4, 4, 4]
+    again = ModelRecommender.from_config(wrapped.get_config()).fit(dataset)
+    pd.testing.assert_frame_equal(again.recommend(users, dataset, k=4, filter_viewed=True), best)
+    assert ModelRecommender.loads(wrapped.dumps()).is_fitted
+    with pytest.raises(ValueError, match="model: expected one of"):
+        ModelRecommender("EASY")

@@ -488,6 +488,7 @@ def test_no_other_stream_and_no_other_device_is_waited_for():
     X = interactions(300, 200)
     W = torch.rand((200, 200), device="cuda")
     ops.recommend(X, W, k=5)  # warm
+    torch.cuda.synchronize()  # so that page-locked memory can be had again
     busy, event = torch.cuda.Stream(), torch.cuda.Event()
     with torch.cuda.stream(busy):
         torch.cuda._sleep(2 * 10**9)  # a second or so

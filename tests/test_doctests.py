@@ -15,7 +15,7 @@ import fastlae
 # Packages that an optional dependency is needed to import.
 OPTIONAL = {
     "fastlae.nn": "torch",
-    **{f"fastlae.backends.{name}": name for name in ("cornac", "implicit", "irspack", "lenskit")},
+    **{f"fastlae.backends.{n}": n for n in ("cornac", "implicit", "irspack", "lenskit", "recbole", "rectools")},
 }
 
 MODULES = ["fastlae", *(m.name for m in pkgutil.walk_packages(fastlae.__path__, "fastlae.", onerror=lambda name: None))]

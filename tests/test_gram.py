@@ -214,7 +214,7 @@ def test_packed_form_is_checked():
 
 @pytest.mark.parametrize(("users", "items"), [(300, 700), (700, 300), (40, 1500)])
 def test_many_dense_items(users, items):
-    X = sp.random(users, items, 0.3, "csr", np.float32, rng=np.random.default_rng(3))
+    X = sp.random(users, items, 0.3, "csr", np.float32, random_state=3)
     X.data[:] = 1
     np.testing.assert_array_equal(gram(X), oracle(X))
     np.testing.assert_array_equal(gram(sp.csr_matrix(np.ones((users, items)))), np.full((items, items), users))

@@ -14,6 +14,8 @@ from cuda_cases import gpu_library
 from fastlae.nn import functional as F
 from fastlae.nn.functional import _native
 
+pytestmark = pytest.mark.filterwarnings("ignore:Sparse:UserWarning")  # torch's, of CSR tensors
+
 
 @pytest.fixture(params=["emulated", pytest.param("cuda", marks=pytest.mark.gpu)])
 def place(request, monkeypatch):

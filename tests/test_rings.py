@@ -100,7 +100,8 @@ def test_imports(path):
     if module.startswith("fastlae.models"):
         assert not starts_with(names, *(f"fastlae.{p}" for p in ("tune", "backends", "cli")))
     if not module.startswith("fastlae.nn"):
-        assert not starts_with(imports(path, everywhere=False), *HEAVY)
+        known = {"torch"} if module == "fastlae.backends.recbole" else set()  # whose models are torch's modules
+        assert not starts_with(imports(path, everywhere=False), *(HEAVY - known))
 
 
 def test_import_is_light(tmp_path):

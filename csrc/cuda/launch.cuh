@@ -146,4 +146,15 @@ __device__ __forceinline__ T warp_max(T value) {
   return value;
 }
 
+/// worst <- max(worst, most), with NaN, which `finite` = false stands for, above all. Every lane of a warp calls it.
+__device__ __forceinline__ void raise_to(unsigned long long* worst, double most, bool finite, int lane) {
+  union {  // numbers of at least 0 are ordered as their bits are
+    double number;
+    unsigned long long bits;
+  } own;
+  own.number = most;
+  const unsigned long long bits = warp_max(finite ? own.bits : 0x7ff8000000000000ull);
+  if (lane == 0 && bits > *static_cast<volatile unsigned long long*>(worst)) atomicMax(worst, bits);
+}
+
 }  // namespace fastlae::cuda

@@ -50,7 +50,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
       __syncthreads();
     }
     const T shift = shift_of(bests[0]);
-    const double sum = block_sum<kThreads>(mass * static_cast<double>(exponential(shift_of(best) - shift)), sums);
+    // A thread that saw no score but -inf has best = -inf, so its factor is 0, not that of shift_of(best) = 0.
+    const double sum = block_sum<kThreads>(mass * static_cast<double>(exponential(best - shift)), sums);
     const double total = row_total(x, u, sums);
     double part = 0;
     for (std::int64_t e = x.indptr[u] + threadIdx.x; e < x.indptr[u + 1]; e += kThreads)

@@ -14,6 +14,7 @@ namespace {
 using std::int64_t;
 
 constexpr int kThreads = 256;
+constexpr int64_t kMostBlocks = 4096;  // each adds to one number at its end
 
 /// r <- E - r, E being columns first, first + 1, .. of the identity; worst takes in the largest |r|, NaN above all.
 template <class T>
@@ -28,13 +29,7 @@ __global__ void residual_kernel(T* r, int64_t n, int64_t width, int64_t first, u
     most = size > most ? size : most;
     finite = finite && size - size == 0;
   }
-  union {
-    double number;
-    unsigned long long bits;
-  } result;
-  result.number = warp_max(most);
-  if (!finite) result.bits = 0x7ff8000000000000ull;
-  if (result.bits != 0) atomicMax(worst, result.bits);
+  raise_to(worst, most, finite, static_cast<int>(threadIdx.x) % kWarpSize);
 }
 
 template <class T>
@@ -64,7 +59,7 @@ void refine_inverse(MatrixView<const T> a, MatrixView<T> c, double* worst, const
   T* const change = arena.take<T>(n * most);
   for (int64_t first = 0; first < n; first += most) {
     const int64_t width = std::min(most, n - first);
-    const unsigned grid = grid_size(blocks_for(n * width, kThreads));
+    const unsigned grid = grid_size(blocks_for(n * width, kThreads), kMostBlocks);
     gemm<T>(context, false, false, n, width, n, T(1), a.data, a.stride, c.data + first, c.stride, T(0), residual,
             width);
     launch(residual_kernel<T>, grid, kThreads, 0, context, residual, n, width, first,

@@ -180,14 +180,7 @@ __global__ void asymmetry_kernel(MatrixView<const T> a, unsigned long long* wors
     const double skew = fabs(one - other) / scale;
     most = skew > most ? skew : most;
   }
-  // Numbers of at least 0 are ordered as their bits are, and NaN above all of them.
-  union {
-    double number;
-    unsigned long long bits;
-  } result;
-  result.number = most;
-  if (!finite) result.bits = 0x7ff8000000000000ull;
-  if (result.bits != 0) atomicMax(worst, result.bits);
+  raise_to(worst, most, finite, x);  // a row of threads is a warp
 }
 
 }  // namespace

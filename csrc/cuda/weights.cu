@@ -13,6 +13,15 @@ using std::int64_t;
 constexpr int kThreads = 256;
 constexpr int kColumns = 32, kParts = 8;  // of a block that updates columns
 
+/// a + b, and no fused multiply-add with the product that a is: where b is -a, as for EASE, the sum is 0 then.
+__device__ __forceinline__ double sum_of_rounded(double a, double b) {
+#ifdef __CUDACC__
+  return __dadd_rn(a, b);
+#else
+  return a + b;
+#endif
+}
+
 /// Sums in double, as on the CPU: alpha and C beta nearly cancel where the diagonal is small.
 template <class T>
 __global__ void diagonal_weights_kernel(MatrixView<const T> c, const double* alpha, const double* beta,
@@ -21,9 +30,9 @@ __global__ void diagonal_weights_kernel(MatrixView<const T> c, const double* alp
   if (j >= c.cols) return;
   const double column = beta[j];
   for (int64_t i = blockIdx.y; i < c.rows; i += gridDim.y) {
-    double value = static_cast<double>(c.data[i * c.stride + j]) * column;
-    if (i == j) value += alpha[j];
-    w.data[i * w.stride + j] = static_cast<T>((row_scale ? row_scale[i] : 1.0) * value);
+    const double value = static_cast<double>(c.data[i * c.stride + j]) * column;
+    const double whole = i == j ? sum_of_rounded(value, alpha[j]) : value;
+    w.data[i * w.stride + j] = static_cast<T>((row_scale ? row_scale[i] : 1.0) * whole);
   }
 }
 

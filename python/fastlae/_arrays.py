@@ -25,6 +25,7 @@ from ._sparse import Csr, as_csr
 from .errors import CudaError
 
 _LIBRARIES = ("torch", "cupy")  # the first that is loaded, or else installed, provides memory for device="cuda"
+_PAGE_LOCKED = 256 << 20  # bytes: the largest array that is copied to page-locked memory on its way to a device
 _CUDA_DEVICES = (2, 13)  # DLPack's numbers for device memory, plain and managed
 
 
@@ -108,8 +109,12 @@ class _Torch:
     def from_host(self, array: NDArray[Any], device: int) -> Any:
         if not (array.flags.c_contiguous and array.flags.writeable):  # torch warns of memory that it may not write
             array = array.copy(order="C")
-        # From memory that is not page-locked, torch would wait for the copy (`pin_memory` leaves what is as it is).
-        return self.torch.from_numpy(array).pin_memory().to(self._place(device), non_blocking=True)
+        tensor = self.torch.from_numpy(array)
+        # From memory that is not page-locked, torch waits for the copy; `pin_memory` makes a copy there (and leaves
+        # what is there already), which torch's allocator rounds up to a power of two and never gives back.
+        if array.nbytes <= _PAGE_LOCKED:
+            tensor = tensor.pin_memory()
+        return tensor.to(self._place(device), non_blocking=True)
 
     def to_host(self, array: Any) -> NDArray[Any]:
         return np.asarray(array.detach().cpu().numpy())

@@ -52,6 +52,26 @@ void check_multinomial(int64_t batch, int64_t n) {
   }
 }
 
+/// Scores whose exponentials without the shift are zero, where some threads of a block have no score, or none but -inf.
+template <class T>
+void check_low_scores(int64_t n) {
+  constexpr int64_t kBatch = 2;
+  const T low = sizeof(T) == 4 ? T(-100) : T(-800);
+  Matrix<T> z(kBatch, n);
+  for (int64_t i = 0; i < n; ++i) z(0, i) = low, z(1, i) = i % 256 == 3 ? -std::numeric_limits<T>::infinity() : low;
+  Random random(3);
+  const Csr<T> data = interactions<T>(kBatch, 3, 0.9, random);
+  std::vector<T> loss(kBatch), lse(kBatch), loss_there(kBatch), lse_there(kBatch);
+  const CsrView<T> x{kBatch, n, data.indptr.data(), data.indices.data(), nullptr};
+  multinomial_nll<T>(z.view(), x, loss.data(), lse.data(), context(1));
+  const Device device(0);
+  cuda::multinomial_nll<T>(z.view(), device_csr(data, n, false), loss_there.data(), lse_there.data(), device.context());
+  for (std::size_t u = 0; u < kBatch; ++u) {
+    CHECK(near(loss[u], loss_there[u], 1 + std::abs(double(low))), "loss of low scores, %d", static_cast<int>(u));
+    CHECK(near(lse[u], lse_there[u], std::abs(double(low))), "lse of low scores, %d", static_cast<int>(u));
+  }
+}
+
 /// X W, whose sums have the same order on both sides.
 template <class T>
 void check_layer(int64_t batch, int64_t n, int64_t hidden) {
@@ -81,6 +101,10 @@ int main() {
     check_multinomial<double>(6, n);
   }
   check_multinomial<float>(0, 5);
+  for (const std::int64_t n : {30, 700}) {
+    check_low_scores<float>(n);
+    check_low_scores<double>(n);
+  }
   check_layer<float>(20, 60, 40);
   check_layer<double>(20, 60, 600);
   return report_emulated("multinomial");
