@@ -18,6 +18,7 @@ using std::int64_t;
 
 constexpr int kThreads = 256, kWarps = kThreads / kWarpSize;
 constexpr int kBlocks = 3;                        // of a multiprocessor, so many at least; left to itself, ptxas spills
+constexpr int kTogether = 4;                      // entries of a warp, so that one is read while another is waited for
 constexpr int64_t kRowsAtWork = 32768;            // of conjugate gradients
 constexpr int64_t kMatrixBytes = 256 << 20;       // of matrices, where that is at least one
 constexpr int kSide = 64, kSlice = 16, kOwn = 4;  // of a tile of a matrix: 16 x 16 threads, each with 4 x 4 of it
@@ -66,16 +67,34 @@ __device__ void add_entries(const Problem<T>& problem, int64_t r, bool product, 
   for (int64_t j = lane; j < dim; j += kWarpSize) sum[j] = T(0);
   for (int t = 0; t < problem.count; ++t) {
     const AlsTerm<T>& term = problem.terms[t];
-    for (int64_t k = term.x.indptr[r] + warp; k < term.x.indptr[r + 1]; k += kWarps) {
-      const T* const f = term.fixed.data + term.x.indices[k] * term.fixed.stride;
-      T factor = T(0);
-      if (product) {
-        for (int64_t j = lane; j < dim; j += kWarpSize) factor += f[j] * shared.x[j];
-        factor = problem.weight(term, k) * warp_sum(factor);
-      } else {
-        factor = problem.target(term, k);
+    const int64_t end = term.x.indptr[r + 1];
+    for (int64_t k = term.x.indptr[r] + warp; k < end; k += kWarps * kTogether) {
+      const T* f[kTogether];
+      T factor[kTogether];
+      FASTLAE_UNROLL
+      for (int q = 0; q < kTogether; ++q) {
+        const int64_t at = k + q * kWarps;  // past the end, an entry again, by a factor of 0
+        f[q] = term.fixed.data + term.x.indices[at < end ? at : k] * term.fixed.stride;
+        factor[q] = T(0);
       }
-      for (int64_t j = lane; j < dim; j += kWarpSize) sum[j] += factor * f[j];
+      if (product)
+        for (int64_t j = lane; j < dim; j += kWarpSize) {
+          const T x = shared.x[j];
+          FASTLAE_UNROLL
+          for (int q = 0; q < kTogether; ++q) factor[q] += f[q][j] * x;
+        }
+      FASTLAE_UNROLL
+      for (int q = 0; q < kTogether; ++q) {
+        const int64_t at = k + q * kWarps;
+        const T whole = product ? warp_sum(factor[q]) : T(1);
+        factor[q] = at < end ? whole * (product ? problem.weight(term, at) : problem.target(term, at)) : T(0);
+      }
+      for (int64_t j = lane; j < dim; j += kWarpSize) {
+        T total = sum[j];
+        FASTLAE_UNROLL
+        for (int q = 0; q < kTogether; ++q) total += factor[q] * f[q][j];
+        sum[j] = total;
+      }
     }
   }
   __syncthreads();

@@ -2,6 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <cstddef>
+
 #include "fastlae/cuda/product.hpp"
 
 namespace fastlae::cuda {
@@ -12,6 +15,7 @@ namespace {
 constexpr const char* kNames[] = {"libcublas.so.13", "libcublas.so.12"};
 constexpr int kDefaultMath = 0, kTf32Math = 3;
 constexpr int kNoTranspose = 0, kTranspose = 1;
+constexpr std::ptrdiff_t kMostKept = 32;  // handles of a device
 
 void* open_library(const std::string& path) {
   for (const char* name : kNames)
@@ -50,6 +54,7 @@ std::string Cublas::load(const std::string& path) {
     complete = complete && function;
   };
   take(create_, "cublasCreate_v2");
+  take(destroy_, "cublasDestroy_v2");
   take(set_stream_, "cublasSetStream_v2");
   take(set_math_mode_, "cublasSetMathMode");
   take(get_property_, "cublasGetProperty");
@@ -67,40 +72,52 @@ int Cublas::version() const {
   return part[0] * 10000 + part[1] * 100 + part[2];
 }
 
-/// Making a handle takes milliseconds and memory on the device, so it is kept for the next call: as many for a stream,
-/// whose work must not share a workspace with another's, as there were calls at a time.
+/// Making a handle takes milliseconds and memory on the device, so it is kept for the next call on its stream, whose
+/// work must not share a workspace with another's. Of many streams, those used last keep theirs.
 class Cublas::Lease {
  public:
   Lease(Cublas& library, const DeviceContext& context, bool tf32)
-      : library_(library), key_(context.device, context.stream) {
-    {
-      const std::lock_guard<std::mutex> lock(library_.mutex_);
-      auto& kept = library_.free_[key_];
-      if (!kept.empty()) {
-        own_ = kept.back();
-        kept.pop_back();
-      }
+      : library_(library), own_{context.device, context.stream, library.take(context.device, context.stream)} {
+    int status = 0;
+    if (!own_.handle) {
+      check(library_.create_(&own_.handle), "cublasCreate");
+      status = library_.set_stream_(own_.handle, context.stream);
     }
-    if (!own_) {
-      check(library_.create_(&own_), "cublasCreate");
-      check(library_.set_stream_(own_, context.stream), "cublasSetStream");
-    }
-    check(library_.set_math_mode_(own_, tf32 ? kTf32Math : kDefaultMath), "cublasSetMathMode");
+    if (status == 0) status = library_.set_math_mode_(own_.handle, tf32 ? kTf32Math : kDefaultMath);
+    if (status == 0) return;
+    library_.destroy_(own_.handle);  // no destructor will run
+    check(status, "cublasSetStream or cublasSetMathMode");
   }
-  ~Lease() {
-    const std::lock_guard<std::mutex> lock(library_.mutex_);
-    library_.free_[key_].push_back(own_);
-  }
+  ~Lease() { library_.give_back(own_); }
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
 
-  Handle handle() const { return own_; }
+  Handle handle() const { return own_.handle; }
 
  private:
   Cublas& library_;
-  std::pair<int, void*> key_;
-  Handle own_ = nullptr;
+  Kept own_;
 };
+
+Cublas::Handle Cublas::take(int device, void* stream) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = std::find_if(kept_.begin(), kept_.end(),
+                                  [&](const Kept& one) { return one.device == device && one.stream == stream; });
+  if (found == kept_.end()) return nullptr;
+  const Handle handle = found->handle;
+  kept_.erase(found);
+  return handle;
+}
+
+void Cublas::give_back(const Kept& own) {
+  const auto of_device = [&](const Kept& one) { return one.device == own.device; };
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_.push_back(own);
+  if (std::count_if(kept_.begin(), kept_.end(), of_device) <= kMostKept) return;
+  const auto oldest = std::find_if(kept_.begin(), kept_.end(), of_device);
+  destroy_(oldest->handle);  // waits for the device
+  kept_.erase(oldest);
+}
 
 void Cublas::gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                   std::int64_t k, float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb,

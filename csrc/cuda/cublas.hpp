@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <mutex>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "fastlae/cuda/device.hpp"
@@ -36,13 +34,21 @@ class Cublas {
   using Gemm = int (*)(Handle, int, int, std::int64_t, std::int64_t, std::int64_t, const T*, const T*, std::int64_t,
                        const T*, std::int64_t, const T*, T*, std::int64_t);
 
+  struct Kept {
+    int device;
+    void* stream;
+    Handle handle;
+  };
   /// A handle for the length of a call.
   class Lease;
+  Handle take(int device, void* stream);  // null if none is kept
+  void give_back(const Kept& own);
 
   void* library_ = nullptr;
   std::mutex mutex_;
-  std::map<std::pair<int, void*>, std::vector<Handle>> free_;  // of a device and stream
+  std::vector<Kept> kept_;  // the one that was used last is the last
   int (*create_)(Handle*) = nullptr;
+  int (*destroy_)(Handle) = nullptr;
   int (*set_stream_)(Handle, void*) = nullptr;
   int (*set_math_mode_)(Handle, int) = nullptr;
   int (*get_property_)(int, int*) = nullptr;

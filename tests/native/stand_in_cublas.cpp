@@ -9,7 +9,7 @@ struct Handle {
   void* stream = nullptr;
   int math = 0;
 };
-int handles = 0;
+int handles = 0, destroyed = 0;
 
 template <class T>
 int gemm(void* handle, int op_a, int op_b, std::int64_t m, std::int64_t n, std::int64_t k, const T* alpha, const T* a,
@@ -39,6 +39,11 @@ int cublasCreate_v2(void** handle) {
   ++handles;
   return 0;
 }
+int cublasDestroy_v2(void* handle) {
+  delete static_cast<Handle*>(handle);
+  ++destroyed;
+  return 0;
+}
 int cublasSetStream_v2(void* handle, void* stream) {
   static_cast<Handle*>(handle)->stream = stream;
   return 0;
@@ -64,6 +69,9 @@ int cublasDgemm_v2_64(void* handle, int op_a, int op_b, std::int64_t m, std::int
 /// How many handles were made.
 int stand_in_handles() {
   return handles;
+}
+int stand_in_destroyed() {
+  return destroyed;
 }
 
 }  // extern "C"

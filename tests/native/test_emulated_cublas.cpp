@@ -12,14 +12,17 @@
 namespace fastlae::test {
 
 template <class T>
-void check_product(int64_t m, int64_t k, int64_t n, bool transpose_a, bool transpose_b) {
+void check_product(int64_t m, int64_t k, int64_t n, bool transpose_a, bool transpose_b, void* stream = nullptr) {
   Random random(3);
   Matrix<T> a(transpose_a ? k : m, transpose_a ? m : k, 1), b(transpose_b ? n : k, transpose_b ? k : n, 2);
   Matrix<T> c(m, n, 3);
   for (auto* matrix : {&a, &b})
     for (int64_t i = 0; i < matrix->view().rows; ++i)
       for (int64_t j = 0; j < matrix->view().cols; ++j) (*matrix)(i, j) = static_cast<T>(random());
-  cuda::product<T>({a.view(), transpose_a}, {b.view(), transpose_b}, c.view(), Device(0).context());
+  const Device device(0);
+  cuda::DeviceContext context = device.context();
+  context.stream = stream;
+  cuda::product<T>({a.view(), transpose_a}, {b.view(), transpose_b}, c.view(), context);
   CHECK(c.intact(), "written between rows");
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
@@ -80,5 +83,10 @@ int main() {
   for (int t = 0; t < 3; ++t)
     std::thread([] { check_product<float>(3, 4, 5, false, true); }).join();  // a thread's handle serves the next one
   CHECK(handles() == 1, "%d handles for one stream", handles());
+  char streams[40];
+  for (char& stream : streams) check_product<float>(2, 3, 4, false, false, &stream);
+  check_product<float>(2, 3, 4, false, false, &streams[39]);
+  const auto destroyed = reinterpret_cast<int (*)()>(dlsym(library, "stand_in_destroyed"));
+  CHECK(handles() == 41 && destroyed() == 9, "%d handles, %d destroyed", handles(), destroyed());
   return report_emulated("the way to cuBLAS");
 }
