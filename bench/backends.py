@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +72,57 @@ def lenskit_pair(X: Any) -> dict[str, Callable[[], Any]]:
     return {"lenskit": lambda: call(Theirs), "fastlae": lambda: call(EASEScorer)}
 
 
+def recbole_pair(X: Any) -> dict[str, Callable[[], Any]]:
+    """Of RecBole."""
+    import torch
+    from recbole.config import Config
+    from recbole.data import create_dataset
+    from recbole.data.interaction import Interaction
+    from recbole.model.general_recommender import EASE as Theirs
+
+    from fastlae.backends.recbole import EASE
+
+    coo = sp.coo_matrix(X)
+    with tempfile.TemporaryDirectory() as folder:
+        lines = ["user_id:token\titem_id:token", *(f"{u}\t{i}" for u, i in zip(coo.row, coo.col, strict=True))]
+        (Path(folder) / "data").mkdir()
+        (Path(folder) / "data" / "data.inter").write_text("\n".join(lines))
+        settings = {"data_path": folder, "load_col": {"inter": ["user_id", "item_id"]}, "reg_weight": RIDGE}
+        config = Config(model=Theirs, dataset="data", config_dict={**settings, "use_gpu": False})
+        dataset = create_dataset(config)
+    users = Interaction({"user_id": torch.arange(1, USERS + 1)})
+
+    def call(cls: Any) -> Any:
+        return cls(config, dataset).full_sort_predict(users).numpy().ravel()
+
+    return {"recbole": lambda: call(Theirs), "fastlae": lambda: call(EASE)}
+
+
+def rectools_pair(X: Any) -> dict[str, Callable[[], Any]]:
+    """Of RecTools, which gives lists, of 100 items: weights are compared."""
+    import pandas as pd
+    from rectools.dataset import Dataset
+    from rectools.models import EASEModel as Theirs
+
+    from fastlae.backends.rectools import EASEModel
+
+    coo = sp.coo_matrix(X)
+    frame = pd.DataFrame({"user_id": coo.row, "item_id": coo.col, "weight": 1.0, "datetime": "2020-01-01"})
+    dataset = Dataset.construct(frame)
+
+    def call(cls: Any) -> Any:
+        model = cls(regularization=RIDGE).fit(dataset)
+        model.recommend(np.arange(USERS), dataset, k=100, filter_viewed=True)
+        return model.weight
+
+    return {"rectools": lambda: call(Theirs), "fastlae": lambda: call(EASEModel)}
+
+
 PAIRS = {"irspack": irspack_pair, "cornac": cornac_pair, "lenskit": lenskit_pair}
+# These need NumPy 1: `make test-numpy1` makes an environment for them, build/venv-numpy1.
+NUMPY1_PAIRS = {"recbole": recbole_pair, "rectools": rectools_pair}
+if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+    PAIRS = NUMPY1_PAIRS
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -85,6 +138,7 @@ def main() -> None:
     """Scores are compared before anything is timed."""
     warnings.simplefilter("ignore")
     options = arguments().parse_args()
+    sys.argv = sys.argv[:1]  # RecBole reads them
     rows = []
     for name in options.data:
         shape = SHAPES[name]
@@ -100,4 +154,4 @@ def main() -> None:
             took = {who: median(times) for who, times in alternate(calls, repeat=options.repeat).items()}
             rows.append({"data": name, "shape": X.shape, "library": library, "difference": difference, "seconds": took})
             print(rows[-1], flush=True)
-    save("backends", {"users": USERS, "rows": rows})
+    save("backends" if PAIRS is not NUMPY1_PAIRS else "backends_numpy1", {"users": USERS, "rows": rows})

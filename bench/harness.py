@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results"
 # These halve OpenBLAS on some machines, and the peers with it.
 _HANDICAPS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 # Packages whose versions are told beside the results, if they are installed.
-_PEERS = ("torch", "irspack", "implicit", "lenskit", "cornac", "sparse_dot_mkl", "scikit-learn")
+_PEERS = ("torch", "irspack", "implicit", "lenskit", "cornac", "recbole", "rectools", "sparse_dot_mkl", "scikit-learn")
 # What the thread pools of other libraries read when they start.
 _POOLS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 

@@ -240,6 +240,11 @@ def backends(found: Any) -> str:
     return table(head, rows) + _machine(found)
 
 
+def backends_numpy1(found: Any) -> str:
+    """The same of libraries that need NumPy 1."""
+    return backends(found)
+
+
 PERFORMANCE: dict[str, Callable[[], str]] = {
     section.__name__: _on_every_machine(section)
     for section in (
@@ -255,5 +260,6 @@ PERFORMANCE: dict[str, Callable[[], str]] = {
         roofline,
         nn_functional,
         backends,
+        backends_numpy1,
     )
 }
