@@ -351,8 +351,8 @@ def test_a_stranger_is_known_by_the_last_items(X, model):
         s = model.module_.states(torch.tensor([0]), rows)
         want = -model.module_.all_distances(s, model.module_.items.weight[1:]).numpy()
     np.testing.assert_allclose(got, want, atol=1e-6)
-    with pytest.raises(DataError, match="none of the 1 items"):
-        model.score(fastlae.Interactions(["a"], ["unheard of"], timestamps=[3]))
+    with pytest.raises(DataError, match="none of the 10 items"):
+        model.score(fastlae.Interactions(["a"] * 10, [f"unheard of {i}" for i in range(10)], timestamps=range(10)))
 
 
 def test_the_order_matters(model):

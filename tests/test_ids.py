@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import uuid
 
 import numpy as np
 import pytest
@@ -59,8 +60,15 @@ def test_interactions_from_elsewhere(model, X):
     row[0, [2, 5]] = 1
     positions = model.recommend(row, 5)[0]
     assert np.array_equal(model.recommend(other, 5)[0], X.item_ids[positions])
-    with pytest.raises(DataError, match="none of the 1 items"):
-        model.recommend(Interactions([1], [strange]), 5)
+    # Few items that nobody knows are new ones, as in a batch; many are of another catalogue.
+    nobody, new = model.recommend(Interactions([1], [strange]), 5)[0], X.align(X.item_ids, [X.user_ids[0]])
+    assert np.array_equal(nobody, model.recommend(Interactions([1, 2], [strange, X.item_ids[0]]), 5)[0][:1])
+    assert np.array_equal(
+        model.recommend(new, 5, forbid=Interactions(new.user_ids, [strange]))[0], model.recommend(new, 5)[0]
+    )
+    others = [strange] + [strange * 2 + (i if isinstance(strange, int) else str(i)) for i in range(9)]
+    with pytest.raises(DataError, match="none of the 10 items"):
+        model.recommend(Interactions([1] * 10, others), 5)
 
 
 def test_similar_and_explain(X):
@@ -175,3 +183,30 @@ def test_evaluation_and_sweep(X):
     matrices = {"fold_in": by_position.test_fold_in, **options}
     assert swept.table == fastlae.sweep(by_position.train, by_position.test_targets, **matrices).table
     assert swept.model.interactions_.shape == parts.train.shape
+
+
+def test_one_id_of_any_type():
+    one, other = uuid.UUID(int=1), uuid.UUID(int=2)
+    model = Popularity().fit(Interactions([one, other], ["a", "b"]))
+    assert model.recommend(users=one, k=1)[0].tolist() == [["b"]]
+    with pytest.raises(UnknownIdError, match="unknown user UUID"):
+        model.recommend(users=uuid.UUID(int=3))
+    with pytest.raises(DataError, match=r"up to 2\*\*63 - 1 are possible"):
+        Interactions([2**70], ["a"])
+
+
+def test_an_unknown_id_is_compared_with_few(monkeypatch):
+    """Unknown ids are routine, and comparing text is slow."""
+    compared = []
+    monkeypatch.setattr("fastlae.data.ids.did_you_mean", lambda one, known: compared.extend(known) or "")
+    ids = [f"https://example.org/items/{i:08d}" for i in range(2_000)]
+    with pytest.raises(UnknownIdError):
+        Interactions(range(2_000), ids).item_positions(ids[3] + "x")
+    assert 100 < len(compared) <= 500
+
+
+def test_ids_of_too_many_slots_are_refused(monkeypatch):
+    model = Popularity().fit(Interactions([1, 2], ["a" * 200, "b"]))
+    monkeypatch.setattr(fastlae._memory, "available_memory", lambda: 2**30)
+    with pytest.raises(fastlae.MemoryNeededError, match="ids of"):
+        model.recommend(users=[1], k=2**21)

@@ -199,8 +199,11 @@ def test_select_and_align():
     moved = X.align([3, 9, 1], ["c", "x", "a"])
     assert moved.matrix.toarray().tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 1]]
     assert moved.timestamps.tolist() == [7, 4]
+    assert X.align([8, 9]).nnz == 0
     with pytest.raises(DataError, match="none of the 3 items"):
-        X.align([8, 9])
+        X.align(["1", "2"])
+    with pytest.raises(DataError, match="none of the 10 items"):
+        Interactions(["a"] * 10, range(10)).align([10, 11])
     with pytest.raises(DataError, match="none of the 1 users"):
         X.align([1], ["z"])
 
@@ -392,3 +395,30 @@ def test_arguments_are_not_changed():
     assert users.tolist() == [2, 1, 2]
     assert times.tolist() == [5, 6, 1]
     assert fastlae.Interactions is Interactions
+
+
+def test_categories_that_a_filter_left_are_no_items():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"user": ["a", "b", "c"], "item": pd.Categorical(["x", "y", "z"], ["z", "y", "x", "", "w"])})
+    X = Interactions.from_frame(frame[frame.item != "z"])
+    assert X.item_ids.tolist() == ["x", "y"]
+    assert X.shape == (2, 2)
+    assert dense(X) == {("a", "x"): 1, ("b", "y"): 1}
+
+
+@pytest.mark.parametrize("number", [float, np.float64, np.float32])
+def test_a_rating_at_the_minimum_stays(number):
+    assert Interactions([1, 2, 3], ["a", "b", "a"], ratings=[4.1, 4.1, 3.0], min_rating=number(4.1)).nnz == 2
+
+
+def test_a_file_without_header_and_with_one_column(tmp_path):
+    (tmp_path / "one.csv").write_text("a\nb\n")
+    with pytest.raises(DataError, match="expected a user and an item, got 'a'"):
+        Interactions.read(tmp_path / "one.csv", header=False)
+
+
+def test_a_matrix_is_copied():
+    M = fastlae.data.make_interactions(n_users=30, n_items=40, seed=1)
+    X, before = Interactions.from_matrix(M), M.copy()
+    M.indices[:] = 0
+    assert (X.matrix != before).nnz == 0

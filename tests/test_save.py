@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -201,3 +202,53 @@ def test_an_interrupted_save_spares_the_old_file(tmp_path, monkeypatch):
         fastlae.EASE(l2=2).fit(X).save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("model", [fastlae.EDLAE(form="users", l2=3.0), fastlae.UserKNN(), fastlae.EASE(form="items")])
+def test_what_is_learned_does_not_change_with_the_callers_arrays(model):
+    mine, row = X.astype(np.float32), X[3].astype(np.float32)
+    before = model.fit(mine).score(row)
+    mine.indices[:] = mine.indices[::-1].copy()
+    mine.data[:] = 7
+    np.testing.assert_array_equal(model.score(row), before)
+
+
+def test_without_users_no_row_of_theirs_is_written(tmp_path):
+    log = fastlae.Interactions.from_matrix(X, item_ids=[f"item {i}" for i in range(30)])
+    model = fastlae.EASE(l2=3.0, form="users").fit(log)
+    model.save(tmp_path / "m", with_users=False)
+    assert model.form_ == "users"
+    with io.safe_open(tmp_path / "m", framework="numpy") as file:
+        sizes = {name: file.get_tensor(name).size for name in file.keys()}  # noqa: SIM118
+    assert {name for name, size in sizes.items() if size > 1} == {
+        "ids.items", "ids.items.ends", "item_counts", "weights"
+    }  # fmt: skip
+    loaded = fastlae.load(tmp_path / "m")
+    np.testing.assert_allclose(loaded.score(X), model.score(X), atol=1e-4)
+    with pytest.raises(ValueError, match="cannot be saved without them"):
+        fastlae.UserKNN().fit(log).save(tmp_path / "m", with_users=False)
+
+
+def test_permissions_links_and_folders(tmp_path):
+    model, path = fastlae.EASE(l2=3.0).fit(X), tmp_path / "m"
+    (tmp_path / "plain").write_text("")
+    model.save(path)
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+    path.chmod(0o640)
+    (tmp_path / "current").symlink_to(path)
+    model.save(tmp_path / "current")
+    assert (tmp_path / "current").is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert fastlae.load(tmp_path / "current").equals(model)
+    with pytest.raises(IsADirectoryError):
+        fastlae.load(tmp_path)
+    with pytest.raises(OSError, match="neither a file nor a folder"):
+        model.save(os.devnull)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["current", "m", "plain"]
+
+
+def test_threads_may_save_to_one_path(tmp_path):
+    model = fastlae.EASE(l2=3.0).fit(X)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: model.save(tmp_path / "m"), range(40)))
+    assert fastlae.load(tmp_path / "m").equals(model)

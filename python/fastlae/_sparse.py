@@ -82,6 +82,14 @@ def as_csr(X: Any, name: str = "X", *, dtype: Any = None, cols: int | None = Non
     return csr
 
 
+def apart(csr: Csr, X: Any) -> Csr:
+    """`csr`, made of `X`, to keep: copied where the caller's arrays may be behind it, who may change them."""
+    if isinstance(X, Csr) or isinstance(getattr(X, "_csr", None), Csr):
+        return csr
+    values = None if csr.values is None else csr.values.copy()
+    return csr._replace(indptr=csr.indptr.copy(), indices=csr.indices.copy(), values=values)
+
+
 def is_sparse(X: Any) -> bool:
     """Whether `X` is a scipy sparse matrix or array."""
     return bool(sp.issparse(X))

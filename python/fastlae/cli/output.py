@@ -67,7 +67,7 @@ def write(columns: dict[str, Any], to: Destination, *, table: str | None = None)
         sys.stdout.flush()
         return
     with replaced(to.path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _as_text(columns: dict[str, Any], form: str) -> str:

@@ -221,7 +221,7 @@ def _reading(one: Parser, *, columns: bool = True) -> None:
         option = f"--{role}" if columns else f"--{role}-column"
         group.add_argument(
             option, dest=role, metavar="COLUMN", help="default: by the usual names" if role != "user" else
-            "name of a column, or its number from 1 (default: by the usual names)"
+            "name of a column, or with --no-header its number from 1 (default: by the usual names)"
         )  # fmt: skip
     group.add_argument("--delimiter", metavar="C", help="between columns (default: by the first line)")
     group.add_argument("--no-header", action="store_true", help="the first line is an interaction already")

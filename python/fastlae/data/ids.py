@@ -15,7 +15,7 @@ from ..errors import DataError, UnknownIdError
 _MISSING = {"NoneType", "NAType"}
 _DIGITS = "0123456789"
 _ARTICLE_NUMBER = 6  # digits and letters of one length, as in ISBNs with a final X, are text on purpose
-_ENOUGH_TO_COMPARE = 20_000  # difflib looks at a few ten thousand strings a second
+_ENOUGH_TO_COMPARE = 500  # difflib looks at ten thousand strings a second, fewer of long ones; unknown ids are routine
 
 
 class Coded(NamedTuple):
@@ -35,7 +35,11 @@ def as_ids(given: Any, name: str) -> NDArray[Any]:
         if len(kinds) > 1 and not kinds & _MISSING:
             raise DataError(f"{name}: ids of mixed types: {_mixture(listed)}")
         if kinds in ({"int"}, {"str"}):
-            values = np.array(listed, dtype=np.int64 if kinds == {"int"} else np.str_)
+            try:
+                values = np.array(listed, dtype=np.int64 if kinds == {"int"} else np.str_)
+            except OverflowError:
+                large = max(listed, key=abs)
+                raise DataError(f"{name}: integer ids up to 2**63 - 1 are possible, got {large}") from None
         else:
             values = np.empty(len(listed), object)
             values[:] = listed
@@ -167,7 +171,7 @@ class IdMap:
 
     def positions(self, ids: Any, name: str | None = None) -> NDArray[np.int64]:
         """Positions of ids, one or several; UnknownIdError names those that are not there."""
-        single = isinstance(ids, (str, bytes, int, np.generic)) or (isinstance(ids, tuple) and ids in self)
+        single = not np.iterable(ids) or isinstance(ids, (str, bytes)) or (isinstance(ids, tuple) and ids in self)
         given = as_ids([ids] if single else ids, name or f"{self.what}s")
         found = self.find(given)
         if (found < 0).any():

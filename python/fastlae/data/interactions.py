@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _progress
 from .._names import did_you_mean
-from .._sparse import Csr, as_csr
+from .._sparse import Csr, apart, as_csr
 from ..errors import DataError
 from .ids import IdMap, as_ids, factorize
 from .reading import Columns, check_timestamps, read_csv, read_frame, read_parquet
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .protocols import Split
 
 DUPLICATES = ("last", "first", "sum", "error")
+
+_SURELY_OTHERS = 10  # items of which none is known: they are no new ones, but another catalogue's
 
 
 class Interactions:
@@ -240,7 +242,7 @@ class Interactions:
         do values (`binary`). Duplicates are summed, as SciPy does.
         """
         _check_filters(min_rating=min_rating, min_user_items=min_user_items, min_item_users=min_item_users)
-        csr = as_csr(matrix, "matrix")
+        csr = apart(as_csr(matrix, "matrix"), matrix)
         ids: list[NDArray[Any]] = []
         for given, name, size in ((user_ids, "user_ids", csr.shape[0]), (item_ids, "item_ids", csr.shape[1])):
             ids.append(np.arange(size) if given is None else as_ids(given, name))
@@ -320,7 +322,8 @@ class Interactions:
         timestamps, user_ids, item_ids = self.timestamps, self.user_ids, self.item_ids
         if min_rating is not None or (values is not None and (values == 0).any()):
             ratings = self._csr.dense_values(np.float32)
-            keep = ratings >= min_rating if min_rating is not None else ratings != 0
+            # As a number of Python's: one of NumPy's would be compared in double with what was rounded to float32.
+            keep = ratings >= float(min_rating) if min_rating is not None else ratings != 0
             if min_rating is not None and not binary:
                 keep &= ratings != 0
             indptr, indices, values, timestamps = only(keep, indptr, indices, values, timestamps)
@@ -441,13 +444,15 @@ class Interactions:
         Raises
         ------
         DataError
-            If none of the items (or users) is known here.
+            If none of the items is among `item_ids`, and they are ten or more or of another type: then ids of another
+            catalogue were given. (A new user may well have new items only.) If no user is known here.
         """
         items = IdMap(as_ids(item_ids, "item_ids"), "item")
         result = self
         if not _same_ids(self._items, items):
             new = items.find(self.item_ids)
-            if (new < 0).all() and len(new):
+            alike = self.item_ids.dtype.kind == items.ids.dtype.kind
+            if (new < 0).all() and len(new) >= (_SURELY_OTHERS if alike else 1):
                 raise DataError(
                     f"none of the {len(new)} items is among the {len(items)} known ones "
                     f"(such as {self.item_ids[0]!s} here, {items.ids[0]!s} there)"

@@ -106,6 +106,10 @@ def read_csv(
             "user=, item= ... as numbers of columns, counted from 0"
         )
     if not header:
+        if len(names) < 2:
+            raise DataError(
+                f"{path}, line 1: expected a user and an item, got {first!r}; delimiter= is between columns"
+            )
         names = [f"column {i}" for i in range(len(names))]
         places = dict(zip(wanted, range(len(names)), strict=False))
         wanted = {role: places.get(role, False) if wish is None else wish for role, wish in wanted.items()}
@@ -279,6 +283,10 @@ def _coded(column: Any, spot: Any, id_type: str) -> Coded:
     column = column.unify_dictionaries() if from_text else column.dictionary_encode()
     codes = np.concatenate([np.asarray(chunk.indices) for chunk in column.chunks]).astype(np.int32, copy=False)
     distinct = column.chunk(0).dictionary
+    used = np.zeros(len(distinct), np.bool_)
+    used[codes] = True
+    if not used.all():  # categories of a frame that was filtered
+        distinct, codes = distinct.filter(pa.array(used)), (np.cumsum(used, dtype=np.int32) - 1)[codes]
     if distinct.null_count:
         row = int(np.argmax(codes == compute.index(compute.is_null(distinct), True).as_py()))
         raise DataError(f"{spot(row)}: missing id")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _progress
+from .. import _memory, _progress
 from .._names import did_you_mean
 from .._sparse import is_sparse
 from ..data.interactions import Interactions
@@ -207,6 +207,10 @@ class Recommender(ABC):
             with _progress.span("recommending"):
                 return self._recommend(rows, k, exclude_seen, items, forbid)
         known = self._known()
+        slots = len(row_ids) * int(k) if hasattr(k, "__index__") else 0
+        if slots > 2**20:  # to ask the system takes longer than a few users
+            needed = slots * (8 + known.item_ids.dtype.itemsize)
+            _memory.require(needed, f"the ids of {k} items for each of {len(row_ids)} users", "Ask for fewer.")
         items = None if items is None else known.item_positions(items)
         if isinstance(forbid, Interactions):
             forbid = forbid.align(known.item_ids)._csr_of(row_ids)
@@ -284,10 +288,13 @@ class Recommender(ABC):
             Of the file; one that is there is replaced.
         with_users : bool
             Of a model fitted on an `Interactions`: write its users and what they have too, so that the loaded model
-            recommends to them by id. False leaves them out; ids of items are always written.
+            recommends to them by id. False leaves them and their items out; ids of items are always written. A model
+            by the users form, which computes with its users' rows, is written as items × items weights then.
 
         Raises
         ------
+        ValueError
+            If `with_users` is False for a model that is nothing without its users' rows (UserKNN).
         DataError
             If ids are neither integers nor strings.
         OSError
@@ -295,7 +302,11 @@ class Recommender(ABC):
         """
         from .io import save
 
-        save(self, path, with_users=with_users)
+        save(self if with_users else self._without_users(), path, with_users=with_users)
+
+    def _without_users(self) -> Self:
+        """The model without the rows of its users; `interactions_` apart, which is taken care of."""
+        return self
 
     def _check_fitted(self, attribute: str) -> None:
         if not hasattr(self, attribute):

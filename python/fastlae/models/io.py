@@ -86,6 +86,8 @@ def load(path: str | PathLike[str]) -> Any:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no such file: {path}")
+    if path.is_dir():
+        raise IsADirectoryError(f"a folder, no file of a model: {path}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -139,6 +141,8 @@ def _ids_as_arrays(known: Interactions, with_users: bool) -> dict[str, NDArray[A
     if not with_users:
         known = known._without_users()
     for name, ids in (("items", known.item_ids), ("users", known.user_ids)):
+        if not len(ids):
+            ids = np.zeros(0, np.int64)
         if ids.dtype.kind == "i":
             arrays[f"ids.{name}"] = ids.astype(np.int64)
         elif ids.dtype.kind == "U":

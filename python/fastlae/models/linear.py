@@ -6,6 +6,7 @@ diagonal. A class says what its Lambda is (`_ridge`) and what alpha and beta are
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from .. import _memory, ops
 from .._arrays import DeviceCsr, parse_device, place_for
 from .._packed import PackedSymmetric, native
-from .._sparse import Csr, as_csr, is_sparse
+from .._sparse import Csr, apart, as_csr, is_sparse
 from .._threads import resolve_threads
 from ..errors import NotPositiveDefiniteError
 from ..ops.gram import check_float
@@ -190,6 +191,8 @@ class LinearAutoencoder(ItemWeights):
         if inverse.form == "items" and not isinstance(matrix, PackedSymmetric):
             learned["_weights"] = diagonal_weights(matrix, diagonals, out=matrix, num_threads=threads)
         else:
+            if isinstance(inverse, UsersInverse):
+                inverse.X = apart(inverse.X, X)
             learned |= {"_inverse": inverse, "_diagonal_vectors": diagonals}
         # In one step, so that a fit that fails or is interrupted leaves the model as it was.
         self.__dict__ = {**self.get_params(), **learned}
@@ -397,6 +400,18 @@ class LinearAutoencoder(ItemWeights):
         kept.storage_ = "full"
         kept._weights = sp.csr_matrix(sp.hstack(blocks, format="csr")) if blocks else sp.csr_matrix((n, n))
         return kept
+
+    def _without_users(self) -> Self:
+        self._check_fitted("item_counts_")
+        if self.form_ != "users":
+            return self
+        if self._place is not None:
+            return self.to("cpu")._without_users()
+        bare = copy.copy(self)
+        bare._weights = bare.weights_  # asked of the copy, which keeps them
+        bare.form_, bare.storage_ = "items", "full"
+        del bare._inverse, bare._diagonal_vectors
+        return bare
 
     def _state(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         self._check_fitted("item_counts_")

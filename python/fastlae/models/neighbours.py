@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .. import _memory, _progress
-from .._sparse import Csr, as_csr
+from .._sparse import Csr, apart, as_csr
 from .._threads import resolve_threads
 from ..ops.knn_graph import SETS, check_similarity, neighbours_checked, object_sizes
 from ..ops.topk import allocate, check_count, hidden_items, recommend_checked, slice_hidden
@@ -187,7 +187,7 @@ class UserKNN(ItemRecommender):
 
     def _fit(self, X: Any) -> None:
         _check(self)
-        csr = as_csr(X, dtype=np.float32, nonnegative=True)
+        csr = apart(as_csr(X, dtype=np.float32, nonnegative=True), X)
         asked = {name: plain(value) for name, value in self.get_params().items() if name != "num_threads"}
         self.__dict__ = {**self.get_params(), **_learned(csr), "_asked": asked}
         _log.info("%r: fitted %d users x %d items", self, *csr.shape)
@@ -257,6 +257,9 @@ class UserKNN(ItemRecommender):
         if X.values is not None:
             arrays["values"] = X.values
         return arrays, {"users": X.shape[1], "asked": self._asked}
+
+    def _without_users(self) -> UserKNN:
+        raise ValueError("with_users: UserKNN recommends by its users' rows, and cannot be saved without them")
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         shape = (len(arrays["indptr"]) - 1, facts["users"])

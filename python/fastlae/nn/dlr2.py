@@ -522,7 +522,7 @@ class DLR2(Recommender):
         OSError
             If the file cannot be written.
         """
-        Recommender.save(self if with_users else self._without_users(), path, with_users=with_users)
+        super().save(path, with_users=with_users)
 
     def _without_users(self) -> Self:
         self._check_fitted("module_")
