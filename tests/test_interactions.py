@@ -422,3 +422,10 @@ def test_a_matrix_is_copied():
     X, before = Interactions.from_matrix(M), M.copy()
     M.indices[:] = 0
     assert (X.matrix != before).nnz == 0
+
+
+def test_dates_within_a_second_are_told_apart():
+    pd = pytest.importorskip("pandas")
+    times = pd.to_datetime(["2020-01-01T00:00:00.900", "2020-01-01T00:00:00.100"])
+    frame = pd.DataFrame({"user": ["a", "a"], "item": ["x", "x"], "rating": [1.0, 5.0], "timestamp": times})
+    assert Interactions.from_frame(frame).matrix.data.tolist() == [1.0]

@@ -16,9 +16,9 @@ def system(folder, meminfo="MemTotal: 16000 kB\nMemAvailable: 8000 kB\n", **file
         (folder / "meminfo").write_text(meminfo)
     for name, text in files.items():
         path = folder / name.replace("__", "/")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text)
-    return {"proc": folder / "meminfo", "cgroup": folder}
+    return {"proc": folder / "meminfo", "cgroup": folder, "own": folder / "own"}
 
 
 def test_what_the_system_says(tmp_path):
@@ -44,6 +44,19 @@ def test_a_system_that_says_nothing(tmp_path):
 )
 def test_control_group_limits(tmp_path, files, expected):
     assert available_memory(**system(tmp_path, **files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "folder", "names"),
+    [
+        ("0::/system.slice/app.service\n", "system.slice", ("memory.max", "memory.current")),
+        ("0::/system.slice/app.service\n", "system.slice/app.service", ("memory.max", "memory.current")),
+        ("3:cpu:/x\n4:memory:/app\n0::/\n", "memory/app", ("memory.limit_in_bytes", "memory.usage_in_bytes")),
+    ],
+)
+def test_limits_of_a_unit_and_of_what_it_is_in(tmp_path, own, folder, names):
+    files = {"own": own, **{f"{folder}/{name}": text for name, text in zip(names, ("9000", "2000"), strict=True)}}
+    assert available_memory(**system(tmp_path, **files)) == 7000
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,16 @@ def test_bad_input_is_named(change, error, message):
     arguments = {**dict(train=WEAK[0], validation=WEAK[1]), **change}
     with pytest.raises(error, match=message):
         fastlae.sweep(arguments.pop("train"), arguments.pop("validation"), **arguments)
+
+
+def test_points_without_an_inverse_are_left_out(caplog):
+    train, validation = WEAK[0], WEAK[1]
+    most = int(np.argmax(train.getnnz(axis=0)))
+    train = sp.hstack([train, train[:, [most]]], "csr")  # two items that the same users have
+    validation = sp.hstack([validation, sp.csr_matrix((validation.shape[0], 1))], "csr")
+    options = {"models": ["EASE"], "form": "items"}
+    found = fastlae.sweep(train, validation, ridge=(r for r in (10, 0, 50)), **options)
+    assert sorted(row["ridge"] for row in found.table) == [10, 50]
+    assert "left out ridge=0" in caplog.text
+    with pytest.raises(fastlae.NotPositiveDefiniteError):
+        fastlae.sweep(train, validation, ridge=[0], **options)

@@ -69,7 +69,12 @@ def test_control_group(tmp_path, files, expected):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    assert _cgroup_cpus(tmp_path) == expected
+    assert _cgroup_cpus(tmp_path, tmp_path / "none") == expected
+    unit = tmp_path / "system.slice" / "app.service"
+    unit.mkdir(parents=True)
+    (unit / "cpu.max").write_text("100000 100000")
+    (tmp_path / "own").write_text("0::/system.slice/app.service\n")
+    assert _cgroup_cpus(tmp_path, tmp_path / "own") == 1
 
 
 def test_the_smaller_limit_counts(monkeypatch):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ._cgroups import OWN, ROOT, control_groups
 from .errors import MemoryNeededError
 
 
-def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/sys/fs/cgroup")) -> int | None:
+def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = ROOT, own: Path = OWN) -> int | None:
     """Bytes that this process can still take without swapping, or None where the system does not tell."""
     limits = []
     try:
@@ -16,17 +17,18 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = Path("/s
                 limits.append(int(line.split()[1]) * 1024)
     except OSError:
         pass
-    for folder, limit, usage, cached in (
-        (cgroup, "memory.max", "memory.current", "inactive_file"),
-        (cgroup / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    ):
-        try:
-            allowed = (folder / limit).read_text().strip()
-            if allowed != "max":
-                used = int((folder / usage).read_text()) - _statistic(folder / "memory.stat", cached)
-                limits.append(max(0, int(allowed) - used))
-        except (OSError, ValueError):
-            continue
+    for folder in control_groups("memory", cgroup, own):
+        for limit, usage, cached in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            try:
+                allowed = (folder / limit).read_text().strip()
+                if allowed != "max":
+                    used = int((folder / usage).read_text()) - _statistic(folder / "memory.stat", cached)
+                    limits.append(max(0, int(allowed) - used))
+            except (OSError, ValueError):
+                continue
     return min(limits) if limits else None
 
 

@@ -6,6 +6,8 @@ import functools
 import os
 from pathlib import Path
 
+from ._cgroups import OWN, ROOT, control_groups
+
 
 def _affinity() -> int:
     try:
@@ -14,13 +16,18 @@ def _affinity() -> int:
         return os.cpu_count() or 1
 
 
-def _cgroup_cpus(root: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """CPUs that the control group allows, rounded up, or None if it sets no limit that can be read."""
+def _cgroup_cpus(root: Path = ROOT, own: Path = OWN) -> int | None:
+    """CPUs that the control groups allow, rounded up, or None if they set no limit that can be read."""
+    found = [_cpus_of(folder) for folder in control_groups("cpu", root, own)]
+    return min((count for count in found if count is not None), default=None)
+
+
+def _cpus_of(folder: Path) -> int | None:
     try:
-        limit = (root / "cpu.max").read_text().split()
+        limit = (folder / "cpu.max").read_text().split()
     except OSError:  # not version 2
         try:
-            limit = [(root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
+            limit = [(folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
         except OSError:
             return None
     try:

@@ -331,7 +331,9 @@ def _numbers(column: Any, spot: Any, *, dates: bool, dtype: Any = None) -> NDArr
         ticks = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[column.type.unit]
         if column.null_count:
             raise DataError(f"{spot()}: missing date")
-        return np.asarray(column.cast(pa.int64()).to_numpy() // ticks)
+        counted = np.asarray(column.cast(pa.int64()).to_numpy())
+        seconds: NDArray[Any] = counted // ticks
+        return seconds if np.array_equal(seconds * ticks, counted) else np.asarray(counted / ticks)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise DataError(f"{spot()}: expected numbers{' or dates' * dates}, got {column.type}")
     pieces = column.chunks if isinstance(column, pa.ChunkedArray) else [column]

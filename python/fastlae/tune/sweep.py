@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -20,6 +20,7 @@ from .._arrays import Place, device_csr, on_cuda, place_for
 from .._sparse import Csr, as_csr
 from .._threads import resolve_threads
 from ..data.interactions import Interactions
+from ..errors import NotPositiveDefiniteError
 from ..evaluation.evaluate import aligned
 from ..models.device_inverse import DeviceEngine
 from ..models.full_rank import DEQL
@@ -100,6 +101,8 @@ def sweep(
         Naming the argument, what was got and what is expected.
     DataError
         If `checkpoint` is something else, or has points of other data or another metric.
+    NotPositiveDefiniteError
+        If no point has an inverse. Where some have, the others are left out, and a warning is logged.
 
     Examples
     --------
@@ -151,6 +154,7 @@ def sweep(
         kept = Checkpoint(checkpoint, {"metric": name, "dtype": dtype.name, "protocol": protocol,
                                        "data": fingerprint(X, asked, wanted)})  # fmt: skip
     table: list[tuple[dict[str, Any], LinearAutoencoder]] = []
+    failed: NotPositiveDefiniteError | None = None
     if kept is not None:
         for key, points in list(groups.items()):
             open_ = []
@@ -169,10 +173,16 @@ def sweep(
             Lambda = invertible_ridge(p / (1.0 - p) * d + ridge_value, d)
             for model in {id(m): m for m, _ in points}.values():
                 model._check(X.shape[1])
-            with _progress.span("inverse", 0.0, 0.8):
-                inverse = engine.inverse(weights, gamma, Lambda, form)
-                c = inverse.diagonal()
-            check_condition(c, d + Lambda, dtype)
+            try:
+                with _progress.span("inverse", 0.0, 0.8):
+                    inverse = engine.inverse(weights, gamma, Lambda, form)
+                    c = inverse.diagonal()
+                check_condition(c, d + Lambda, dtype)
+            except NotPositiveDefiniteError as error:
+                failed = error
+                where = f"ridge={ridge_value:g}, dropout={p:g}, user_power={gamma:g}"
+                _log.warning("sweep: left out %s: %s", where, error)
+                continue
             scales = [model.final_diagonals(c, d, Lambda).beta.astype(dtype) for model, _ in points]
             lists = engine.rank(inverse, scales, d == 0, k)
             values = [float(measure(items, wanted_scipy)) for items in lists]
@@ -181,6 +191,8 @@ def sweep(
             table += [({**record, name: v}, model) for (model, record), v in zip(points, values, strict=True)]
             del inverse
             _log.info("sweep: %d points", len(table))
+    if failed is not None and not table:
+        raise failed
     table.sort(key=lambda row: -row[0][name])
     best = table[0][1].fit(train) if refit else None
     return SweepResult([row for row, _ in table], name, best, len(groups))
@@ -280,6 +292,7 @@ def can_sweep(cls: Any) -> bool:
 
 
 def _values(name: str, values: Iterable[float]) -> list[float]:
+    values = list(values) if isinstance(values, Iterator) else values
     if np.ndim(values) != 1:  # type: ignore[arg-type]
         raise TypeError(f"{name}: expected a list of numbers, got {values!r}")
     numbers = [check_number(v, name) for v in values]
