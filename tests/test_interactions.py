@@ -429,3 +429,9 @@ def test_dates_within_a_second_are_told_apart():
     times = pd.to_datetime(["2020-01-01T00:00:00.900", "2020-01-01T00:00:00.100"])
     frame = pd.DataFrame({"user": ["a", "a"], "item": ["x", "x"], "rating": [1.0, 5.0], "timestamp": times})
     assert Interactions.from_frame(frame).matrix.data.tolist() == [1.0]
+
+
+def test_columns_without_names():
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(DataError, match="columns named by strings, got 0"):
+        Interactions.from_frame(pd.DataFrame([[1, 2], [3, 4]]), user=0, item=1)

@@ -186,6 +186,8 @@ def read_frame(frame: Any, wanted: dict[str, Any], *, id_type: str) -> Columns:
     if hasattr(wrapped, "collect"):
         wrapped = wrapped.collect()
     names = list(wrapped.columns)
+    if odd := [name for name in names if not isinstance(name, str)]:
+        raise DataError(f"the dataframe: expected columns named by strings, got {odd[0]!r}: frame.columns.map(str)")
     chosen = choose_columns(names, wanted, "the dataframe")
     columns = {}
     for role, name in chosen.items():

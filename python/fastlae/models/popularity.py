@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _memory
 from .._sparse import as_csr
 from .._threads import resolve_threads
 from ..ops.topk import hidden_items, slice_hidden, topk_checked
@@ -46,6 +47,7 @@ class Popularity(Recommender):
     def _score(self, X: Any) -> NDArray[np.float32]:
         self._check_fitted("counts_")
         csr = as_csr(X, cols=len(self.counts_))
+        _memory.require(4 * csr.shape[0] * csr.shape[1], f"scores of shape {csr.shape}", "Score fewer users at a time.")
         return np.tile(self.counts_.astype(np.float32), (csr.shape[0], 1))
 
     def _recommend(
