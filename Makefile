@@ -18,7 +18,7 @@ $(foreach v,$(filter OPENBLAS_% PYTHONPATH PYTHONHOME PYTHONSTARTUP,$(.VARIABLES
 .PHONY: help install test test-all demo docs docs-output wheel bench instructions lint format sanitize clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 install: $(VENV)/installed ## the package and what its tests need, in .venv
 
@@ -30,7 +30,9 @@ test-all: $(VENV)/installed ## all tests, those that take minutes or much memory
 
 # The oldest versions that pyproject.toml allows; the libraries of fastlae.backends that need NumPy 1.
 .PHONY: test-oldest test-numpy1
-test-oldest test-numpy1: test-%: ## the tests with other versions: the oldest allowed; NumPy 1, RecBole and RecTools
+test-oldest: ## the tests with the oldest versions that are allowed
+test-numpy1: ## the tests with NumPy 1, RecBole and RecTools
+test-oldest test-numpy1: test-%:
 	$(PYTHON) -m venv build/venv-$*
 	build/venv-$*/bin/python $(PIP_INSTALL) --upgrade "pip>=25.1"
 	FASTLAE_CUDA=$(or $(FASTLAE_CUDA),OFF) build/venv-$*/bin/python $(PIP_INSTALL) --group $* .

@@ -172,7 +172,7 @@ def recbole_toy(X, tmp_path, monkeypatch):
     return make
 
 
-def recbole_users(config, n):
+def recbole_users(n):
     import torch
     from recbole.data.interaction import Interaction
 
@@ -186,10 +186,11 @@ def test_recbole_in_the_place_of_its_own(recbole_toy):
 
     from fastlae.backends.recbole import EASE, SLIMElastic
 
+    assert TheirEASE is not EASE
     for own, theirs, options in ((EASE, TheirEASE, {"reg_weight": 20.0}), (SLIMElastic, TheirSLIM, {"alpha": 0.02})):
         config, train, *_ = recbole_toy(own, **options)
         models = [cls(config, train.dataset) for cls in (own, theirs)]
-        users = recbole_users(config, 20)
+        users = recbole_users(20)
         for call in ("full_sort_predict", "predict"):
             mine, other = (np.ravel(getattr(model, call)(users)) for model in models)
             np.testing.assert_allclose(mine, other, atol=3e-3 if own is SLIMElastic else 1e-4)

@@ -284,6 +284,10 @@ def test_the_users_form(arrays, user_power, dtype, tmp_path):
         assert (items == want[0]).mean() > 0.97
         np.testing.assert_allclose(scores, want[1], **tolerance)
         np.testing.assert_array_equal(arrays.get(gpu.recommend(arrays.csr(rows), k=5)[0]), items)
+    gpu.save(tmp_path / "bare.safetensors", with_users=False)
+    bare = fastlae.load(tmp_path / "bare.safetensors")
+    assert (bare.form_, bare.device) == ("items", "cuda")
+    np.testing.assert_allclose(bare.score(others), cpu.score(others), **tolerance)
     gpu.save(tmp_path / "m.safetensors")
     loaded = fastlae.load(tmp_path / "m.safetensors")
     again = loaded.to("cuda")

@@ -161,6 +161,15 @@ def test_encoders_and_vectors():
         np.testing.assert_allclose(model.score(X), scores.numpy(), rtol=1e-4, atol=1e-5)
 
 
+def test_cdae_without_its_users(tmp_path):
+    model = small("CDAE").fit(SHOWN)
+    model.save(tmp_path / "m", with_users=False)
+    loaded = fastlae.load(tmp_path / "m")
+    assert loaded.module_.users.weight.shape[0] == 1
+    assert model.module_.users.weight.shape[0] == SHOWN.shape[0]
+    np.testing.assert_allclose(loaded.score(X), model.score(X), rtol=1e-5, atol=1e-6)
+
+
 def test_cdae_vectors_and_loss():
     model = small("CDAE").fit(SHOWN)
     module, x = model.module_, torch.from_numpy(X.toarray())

@@ -131,6 +131,7 @@ def test_points_without_an_inverse_are_left_out(caplog):
     options = {"models": ["EASE"], "form": "items"}
     found = fastlae.sweep(train, validation, ridge=(r for r in (10, 0, 50)), **options)
     assert sorted(row["ridge"] for row in found.table) == [10, 50]
+    assert found.inverses == 2
     assert "left out ridge=0" in caplog.text
     with pytest.raises(fastlae.NotPositiveDefiniteError):
         fastlae.sweep(train, validation, ridge=[0], **options)

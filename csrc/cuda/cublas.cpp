@@ -111,12 +111,17 @@ Cublas::Handle Cublas::take(int device, void* stream) {
 
 void Cublas::give_back(const Kept& own) {
   const auto of_device = [&](const Kept& one) { return one.device == own.device; };
-  const std::lock_guard<std::mutex> lock(mutex_);
-  kept_.push_back(own);
-  if (std::count_if(kept_.begin(), kept_.end(), of_device) <= kMostKept) return;
-  const auto oldest = std::find_if(kept_.begin(), kept_.end(), of_device);
-  destroy_(oldest->handle);  // waits for the device
-  kept_.erase(oldest);
+  Handle one_too_many = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    kept_.push_back(own);
+    if (std::count_if(kept_.begin(), kept_.end(), of_device) > kMostKept) {
+      const auto oldest = std::find_if(kept_.begin(), kept_.end(), of_device);
+      one_too_many = oldest->handle;
+      kept_.erase(oldest);
+    }
+  }
+  if (one_too_many) destroy_(one_too_many);  // which waits for the device
 }
 
 void Cublas::gemm(const DeviceContext& context, bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,

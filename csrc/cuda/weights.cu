@@ -13,7 +13,7 @@ using std::int64_t;
 constexpr int kThreads = 256;
 constexpr int kColumns = 32, kParts = 8;  // of a block that updates columns
 
-/// a + b, and no fused multiply-add with the product that a is: where b is -a, as for EASE, the sum is 0 then.
+/// a + b, and no fused multiply-add with the product that a is: as on the CPU, which often makes EASE's diagonal 0 so.
 __device__ __forceinline__ double sum_of_rounded(double a, double b) {
 #ifdef __CUDACC__
   return __dadd_rn(a, b);

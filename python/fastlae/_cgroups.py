@@ -15,7 +15,7 @@ def control_groups(controller: str, root: Path = ROOT, own: Path = OWN) -> list[
     folders = []
     try:
         lines = own.read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):  # none, or no text
         lines = []
     for line in [*lines, "0::/", f"0:{controller}:/"]:
         _, controllers, path = (*line.split(":", 2), "", "")[:3]

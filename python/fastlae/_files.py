@@ -16,16 +16,17 @@ def replaced(path: Path) -> Iterator[Path]:
 
     A file has the permissions of the one that it replaces, or of any new file. Links are followed.
     """
-    path = Path(os.path.realpath(path))
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(f"{path} is neither a file nor a folder, and is not replaced")
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         yield temporary
         if path.is_dir() and temporary.is_dir():
             shutil.rmtree(path)
         if temporary.is_file():
-            temporary.chmod(_permissions(path))
+            with contextlib.suppress(OSError):  # a file system without permissions
+                temporary.chmod(_permissions(path))
         os.replace(temporary, path)
     finally:
         if temporary.is_dir():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 from ._cgroups import OWN, ROOT, control_groups
 from .errors import MemoryNeededError
+
+_NO_LIMIT = 2**60  # version 1 of control groups writes a number of this size
 
 
 def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = ROOT, own: Path = OWN) -> int | None:
@@ -17,19 +20,29 @@ def available_memory(proc: Path = Path("/proc/meminfo"), cgroup: Path = ROOT, ow
                 limits.append(int(line.split()[1]) * 1024)
     except OSError:
         pass
-    for folder in control_groups("memory", cgroup, own):
+    for limit, usage, cached in _limits(cgroup, own):
+        try:
+            text = limit.read_text().strip()
+            if text != "max" and int(text) < _NO_LIMIT:
+                used = int(usage.read_text()) - _statistic(limit.with_name("memory.stat"), cached)
+                limits.append(max(0, int(text) - used))
+        except (OSError, ValueError):
+            continue
+    return min(limits) if limits else None
+
+
+@functools.lru_cache
+def _limits(cgroup: Path, own: Path) -> list[tuple[Path, Path, str]]:
+    """Files that set a limit, when they were first looked for, with how much is used and the name of what is cached."""
+    return [
+        (folder / limit, folder / usage, cached)
+        for folder in control_groups("memory", cgroup, own)
         for limit, usage, cached in (
             ("memory.max", "memory.current", "inactive_file"),
             ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-        ):
-            try:
-                allowed = (folder / limit).read_text().strip()
-                if allowed != "max":
-                    used = int((folder / usage).read_text()) - _statistic(folder / "memory.stat", cached)
-                    limits.append(max(0, int(allowed) - used))
-            except (OSError, ValueError):
-                continue
-    return min(limits) if limits else None
+        )
+        if (folder / limit).exists()
+    ]
 
 
 def _statistic(path: Path, name: str) -> int:

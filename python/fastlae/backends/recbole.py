@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from types import ModuleType
@@ -23,7 +24,9 @@ class ModelRecommender(GeneralRecommender):
     """Any model of fastlae as a model of RecBole: a subclass for each says which, in `model_class`.
 
     Its hyperparameters are those of the model, by their own names in RecBole's configuration; what is not there has
-    its default. As RecBole's own models without training, it is fitted when it is made, from the dataset.
+    its default. (Of `epochs`, `learning_rate`, `weight_decay` and `seed` RecBole has defaults of its own, which count.)
+    As RecBole's own models without training, it is fitted when it is made, from the dataset. Models that go by time
+    (DLR2) are not possible.
 
     Parameters
     ----------
@@ -44,6 +47,8 @@ class ModelRecommender(GeneralRecommender):
     model_class: ClassVar[ModelClass]
 
     def __init__(self, config: Any, dataset: Any) -> None:
+        if self.model_class.sequential:
+            raise ValueError(f"{self.model_class.__name__} goes by time, which it is not told here")
         super().__init__(config, dataset)
         self.nothing = torch.nn.Parameter(torch.zeros(1))  # RecBole's trainer wants something to optimize
         self.X = sp.csr_matrix(dataset.inter_matrix(form="csr"), dtype=np.float32)
@@ -136,6 +141,7 @@ def register(*classes: type[ModelRecommender]) -> None:
     >>> get_model("EDLAE") is EDLAE
     True
     """
+    importlib.import_module("recbole.model.general_recommender")  # which takes its own modules' classes when it is made
     for cls in classes or (EASE, SLIMElastic, DLAE, EDLAE, DEQL):
         name = f"recbole.model.general_recommender.{cls.__name__.lower()}"
         module = ModuleType(name, cls.__doc__)

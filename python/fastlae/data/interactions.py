@@ -452,7 +452,7 @@ class Interactions:
         if not _same_ids(self._items, items):
             new = items.find(self.item_ids)
             alike = self.item_ids.dtype.kind == items.ids.dtype.kind
-            if (new < 0).all() and len(new) >= (_SURELY_OTHERS if alike else 1):
+            if len(items) and (new < 0).all() and len(new) >= (_SURELY_OTHERS if alike else 1):
                 raise DataError(
                     f"none of the {len(new)} items is among the {len(items)} known ones "
                     f"(such as {self.item_ids[0]!s} here, {items.ids[0]!s} there)"

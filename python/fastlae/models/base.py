@@ -295,6 +295,8 @@ class Recommender(ABC):
         ------
         ValueError
             If `with_users` is False for a model that is nothing without its users' rows (UserKNN).
+        MemoryNeededError
+            If there is no room for those weights; ``sparsify(top_k=...).save`` needs less.
         DataError
             If ids are neither integers nor strings.
         OSError

@@ -406,7 +406,9 @@ class LinearAutoencoder(ItemWeights):
         if self.form_ != "users":
             return self
         if self._place is not None:
-            return self.to("cpu")._without_users()
+            bare = self.to("cpu")._without_users()
+            bare.device = self.device
+            return bare
         bare = copy.copy(self)
         bare._weights = bare.weights_  # asked of the copy, which keeps them
         bare.form_, bare.storage_ = "items", "full"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from .base import Network, NeuralRecommender, Program, adam, batches, check_rate
 from .encoders import start
 from .functional import CsrTensors
 from .training import Epoch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 UNSEEN = ("mean", "zero")
 _PAIRS = 2**20  # numbers gathered at a time
@@ -182,6 +186,17 @@ class CDAE(NeuralRecommender):
         weight = torch.cat([x.values, torch.ones_like(logits[len(row) :])])
         loss = nn.functional.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
         return loss / len(z)
+
+    def _without_users(self) -> Self:
+        self._check_fitted("module_")
+        bare = copy.copy(self)
+        bare.module_ = copy.deepcopy(self.module_)
+        assert isinstance(bare.module_, CDAENetwork)
+        mean = bare.module_.users.weight.detach().mean(0, keepdim=True)  # as much of them as strangers are given
+        bare.module_.users = nn.Embedding(1, mean.shape[1], sparse=True)
+        bare.module_.users.weight.data = mean
+        bare._shape = (1, self._shape[1])
+        return bare
 
     def _rows_of(self, X: Any, users: Any) -> tuple[Any, NDArray[Any] | None]:
         rows, ids = super()._rows_of(X, users)

@@ -504,27 +504,8 @@ class DLR2(Recommender):
 
     # Files.
 
-    def save(self, path: str | PathLike[str], *, with_users: bool = True) -> None:
-        """Write the fitted model to a safetensors file; see `fastlae.load`.
-
-        Parameters
-        ----------
-        path : path-like
-            Of the file; one that is there is replaced.
-        with_users : bool
-            Write the users, their vectors and what they did, so that the loaded model recommends to them by id. False
-            leaves all of that out: then every user is known by the last items alone.
-
-        Raises
-        ------
-        DataError
-            If ids are neither integers nor strings.
-        OSError
-            If the file cannot be written.
-        """
-        super().save(path, with_users=with_users)
-
     def _without_users(self) -> Self:
+        # Without their vectors, every user is known by the last items alone.
         self._check_fitted("module_")
         bare = copy.copy(self)
         bare.module_ = copy.deepcopy(self.module_)

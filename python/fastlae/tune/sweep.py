@@ -155,6 +155,7 @@ def sweep(
                                        "data": fingerprint(X, asked, wanted)})  # fmt: skip
     table: list[tuple[dict[str, Any], LinearAutoencoder]] = []
     failed: NotPositiveDefiniteError | None = None
+    left_out = 0
     if kept is not None:
         for key, points in list(groups.items()):
             open_ = []
@@ -179,7 +180,8 @@ def sweep(
                     c = inverse.diagonal()
                 check_condition(c, d + Lambda, dtype)
             except NotPositiveDefiniteError as error:
-                failed = error
+                failed, inverse = error.with_traceback(None), None  # its frames hold the matrix
+                left_out += 1
                 where = f"ridge={ridge_value:g}, dropout={p:g}, user_power={gamma:g}"
                 _log.warning("sweep: left out %s: %s", where, error)
                 continue
@@ -195,7 +197,7 @@ def sweep(
         raise failed
     table.sort(key=lambda row: -row[0][name])
     best = table[0][1].fit(train) if refit else None
-    return SweepResult([row for row, _ in table], name, best, len(groups))
+    return SweepResult([row for row, _ in table], name, best, len(groups) - left_out)
 
 
 def _on_host(x: Any, place: Place, dtype: Any) -> Any:
